@@ -1,0 +1,2 @@
+//! The witness: prints what a process in a container sees.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Namespaces (namespaces(7)).

@@ -1,0 +1,1 @@
+//! User namespaces and id maps (user_namespaces(7)).

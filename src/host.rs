@@ -1,0 +1,117 @@
+//! What this machine and this caller offer, asked once per invocation and passed to every `plan`.
+
+use std::os::fd::OwnedFd;
+
+use crate::error::{At, Result};
+
+/// The facts that plans depend on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Effective user id of rrun.
+    pub euid: u32,
+    /// Effective group id of rrun.
+    pub egid: u32,
+    /// Whether rrun lacks root's rights over the host: it is not uid 0 of the initial user namespace.
+    pub rootless: bool,
+    /// Where the cgroup hierarchies are, and which of them is ours.
+    pub cgroups: Cgroups,
+}
+
+/// How the control groups of this host are mounted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cgroups {
+    /// The v1 hierarchies, in the order of the mount table; empty on a pure v2 host.
+    pub v1: Vec<Hierarchy>,
+    /// The v2 hierarchy: on a hybrid host without controllers beside v1, else the only one.
+    pub v2: Option<Hierarchy>,
+}
+
+/// One mounted cgroup hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Where it is mounted, `/sys/fs/cgroup/memory`.
+    pub mountpoint: std::path::PathBuf,
+    /// The path inside the hierarchy that is mounted there (`/` unless bound or in a cgroup namespace).
+    pub root: std::path::PathBuf,
+    /// v1: its controllers, `["cpu", "cpuacct"]`, or `["name=systemd"]`. v2: empty.
+    pub controllers: Vec<String>,
+    /// rrun's own group in it, from /proc/self/cgroup, `/user.slice`.
+    pub own: std::path::PathBuf,
+}
+
+impl Host {
+    /// Asks the kernel.
+    pub fn ask() -> Result<Self> {
+        let read = |path: &str| std::fs::read_to_string(path).at(|| format!("read {path}"));
+        let euid = nix::unistd::geteuid().as_raw();
+        let egid = nix::unistd::getegid().as_raw();
+        let initial = read("/proc/self/uid_map")?.split_whitespace().eq(["0", "0", "4294967295"]);
+        let cgroups = Cgroups::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+        Ok(Self { euid, egid, rootless: euid != 0 || !initial, cgroups })
+    }
+}
+
+impl Cgroups {
+    /// Reads the hierarchies from the texts of /proc/self/mountinfo and /proc/self/cgroup (proc(5), cgroups(7)).
+    pub fn parse(mountinfo: &str, own: &str) -> Self {
+        let mut found = Self::default();
+        for line in mountinfo.lines().filter(|l| l.contains(" - cgroup")) {
+            let Some((mount, fs)) = line.split_once(" - ") else { continue };
+            let mount: Vec<&str> = mount.split(' ').collect();
+            let fs: Vec<&str> = fs.split(' ').collect();
+            let (Some(root), Some(point), [fstype, _, options, ..]) = (mount.get(3), mount.get(4), fs.as_slice()) else { continue };
+            let place = |controllers: Vec<String>, own: &str| Hierarchy { mountpoint: point.into(), root: root.into(), controllers, own: own.into() };
+            if *fstype == "cgroup2" {
+                let own = own.lines().find_map(|l| l.strip_prefix("0::")).unwrap_or("/");
+                found.v2.get_or_insert(place(vec![], own));
+                continue;
+            }
+            // A hierarchy's own controllers are those of its super options that /proc/self/cgroup lists for it.
+            for entry in own.lines() {
+                let mut fields = entry.splitn(3, ':').skip(1);
+                let (Some(names), Some(path)) = (fields.next(), fields.next()) else { continue };
+                if !names.is_empty() && names.split(',').all(|n| options.split(',').any(|o| o == n)) && !found.v1.iter().any(|h| h.controllers == names.split(',').collect::<Vec<_>>()) {
+                    found.v1.push(place(names.split(',').map(String::from).collect(), path));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the v2 hierarchy is the only one, so that it carries the controllers.
+    pub fn is_unified(&self) -> bool {
+        self.v1.is_empty() && self.v2.is_some()
+    }
+}
+
+/// An `O_PATH` handle of a trusted host path, for use before and after the clone.
+pub fn host_directory(path: &std::path::Path) -> Result<OwnedFd> {
+    use nix::fcntl::{OFlag, open};
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty()).at(|| format!("open {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "3:cpu,cpuacct:/x\n2:name=systemd:/y\n0::/u\n";
+
+    #[test]
+    fn finds_hybrid_hierarchies() {
+        let info = "30 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+                    31 25 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+                    32 25 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let found = Cgroups::parse(info, OWN);
+        assert_eq!(found.v1[0].controllers, ["cpu", "cpuacct"]);
+        assert_eq!(found.v1[0].own.to_str(), Some("/x"));
+        assert_eq!(found.v1[1].controllers, ["name=systemd"]);
+        assert_eq!(found.v2.as_ref().map(|h| h.own.to_str()), Some(Some("/u")));
+        assert!(!found.is_unified());
+    }
+
+    #[test]
+    fn finds_a_pure_v2_host() {
+        let found = Cgroups::parse("31 25 0:28 / /sys/fs/cgroup rw - cgroup2 none rw\n", "0::/user.slice\n");
+        assert!(found.is_unified());
+    }
+}

@@ -1,0 +1,71 @@
+//! Descriptors: marking, closing, and sending them over sockets (close_range(2), unix(7)).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+
+use super::check;
+
+/// Sets close-on-exec on every descriptor from `first` upwards (close_range(2), `CLOSE_RANGE_CLOEXEC`).
+pub fn cloexec_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: plain numbers; marking closes nothing.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// Puts `fd` at the number `number` for the program to come, without close-on-exec (dup2(2)).
+pub fn place(fd: BorrowedFd, number: RawFd) -> io::Result<()> {
+    if fd.as_raw_fd() == number {
+        // SAFETY: a plain flag change on a descriptor that the borrow proves open.
+        return check(unsafe { libc::fcntl(number, libc::F_SETFD, 0) } as libc::c_long).map(drop);
+    }
+    // SAFETY: overwriting `number` is the caller's intent (stdio of a process about to execve).
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) } as libc::c_long).map(drop)
+}
+
+/// Borrows a descriptor that came with the process: stdio, or one announced by the caller (`LISTEN_FDS`, `--preserve-fds`).
+/// EBADF when it is not open.
+pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    // SAFETY: only asks whether it is open.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) } as libc::c_long)?;
+    // SAFETY: it is open, and rrun never closes inherited descriptors that it was told to pass on.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// The current directory as a handle argument (`AT_FDCWD`).
+pub fn cwd() -> BorrowedFd<'static> {
+    // SAFETY: AT_FDCWD is no descriptor that could be closed.
+    unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
+}
+
+/// Sends `data` and up to one descriptor over a unix socket in one message.
+pub fn send(socket: BorrowedFd, data: &[u8], fd: Option<BorrowedFd>) -> io::Result<()> {
+    let raw: Vec<RawFd> = fd.iter().map(|f| f.as_raw_fd()).collect();
+    let control = if raw.is_empty() { vec![] } else { vec![ControlMessage::ScmRights(&raw)] };
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(data)], &control, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// Receives one message of at most `buffer.len()` bytes and at most one descriptor; a longer message is EMSGSIZE.
+/// `Ok((0, None))` is the end of the stream.
+pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut space = nix::cmsg_space!(RawFd);
+    loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let got = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            got => got?,
+        };
+        let mut fd = None;
+        for message in got.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(fds) = message {
+                // SAFETY: the kernel just installed these descriptors for us; each is taken once.
+                fd = fds.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }).next();
+            }
+        }
+        if got.flags.contains(MsgFlags::MSG_TRUNC) {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
+        return Ok((got.bytes, fd));
+    }
+}

@@ -1,0 +1,18 @@
+//! The only door to the kernel: thin wrappers for system calls that nix lacks, and all `unsafe` of rrun.
+//!
+//! A wrapper takes handles, names and plain numbers, makes one call, and returns `io::Result`. It decides nothing. Every
+//! descriptor it returns is close-on-exec from birth.
+
+pub mod fd;
+pub mod mount;
+pub mod process;
+pub mod procfs;
+pub mod resolve;
+pub mod seal;
+
+use std::io;
+
+/// Turns the return value of a raw system call into a result.
+pub(crate) fn check(ret: libc::c_long) -> io::Result<libc::c_long> {
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
+}

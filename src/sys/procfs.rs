@@ -1,0 +1,76 @@
+//! The trusted procfs: one handle through which rrun reads and writes `/proc`, whatever the container put there.
+//!
+//! An image may mount over `/proc` or hand out a fake one; a label or sysctl written there would go astray
+//! (CVE-2019-16884, CVE-2025-52881). So rrun mounts a procfs of its own that no path leads to, and checks on every use that
+//! nothing is mounted on top (`RESOLVE_NO_XDEV`).
+
+use std::ffi::{CStr, CString};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::mount::{Filesystem, clone_tree};
+use super::resolve::openat2;
+
+/// `f_type` of procfs (statfs(2)).
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// A handle of a procfs root that was checked to be one.
+#[derive(Debug)]
+pub struct ProcFs(OwnedFd);
+
+impl ProcFs {
+    /// A private procfs of the caller's PID namespace (fsopen(2)); where that is not allowed (a user namespace below a
+    /// masked `/proc`), a copy of the mount at `/proc`; where even that is not, `/proc` itself. In each case a procfs root.
+    pub fn open() -> io::Result<Self> {
+        let fresh = || Filesystem::open(c"proc")?.mount(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC);
+        // SAFETY: AT_FDCWD is always valid to borrow; it is no descriptor that could be closed.
+        let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+        let fd = fresh()
+            .or_else(|_| clone_tree(cwd, c"/proc", false, false))
+            .or_else(|_| openat2(cwd, c"/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, 0))?;
+        Self::checked(fd)
+    }
+
+    fn checked(fd: OwnedFd) -> io::Result<Self> {
+        let stat = nix::sys::statfs::fstatfs(&fd)?;
+        let root = nix::sys::stat::fstat(&fd)?;
+        // Inode 1 is the root of every procfs (PROC_ROOT_INO): a subdirectory bound to /proc would not have it.
+        if stat.filesystem_type().0 as i64 != PROC_SUPER_MAGIC || root.st_ino != 1 {
+            return Err(io::Error::from_raw_os_error(libc::EXDEV));
+        }
+        Ok(Self(fd))
+    }
+
+    /// Opens the file `path` below the procfs root. Symbolic links are followed only inside it, magic links and mounts on
+    /// top are refused; `thread-self/fd/N` therefore needs [`ProcFs::reopen`].
+    pub fn file(&self, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
+        let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV;
+        openat2(self.0.as_fd(), path, flags, 0, how)
+    }
+
+    /// Writes `text` in one write(2) to `path`, such as `thread-self/attr/exec`.
+    pub fn write(&self, path: &CStr, text: &[u8]) -> io::Result<()> {
+        std::fs::File::from(self.file(path, libc::O_WRONLY)?).write_all(text)
+    }
+
+    /// Reads the whole text of `path`.
+    pub fn read(&self, path: &CStr) -> io::Result<String> {
+        let mut text = String::new();
+        std::fs::File::from(self.file(path, libc::O_RDONLY)?).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Opens the file behind an `O_PATH` handle of ours anew with other flags: the one magic link rrun follows on purpose.
+    pub fn reopen(&self, handle: BorrowedFd, flags: i32) -> io::Result<OwnedFd> {
+        use std::os::fd::AsRawFd;
+        let dir = self.file(c"thread-self/fd", libc::O_PATH | libc::O_DIRECTORY)?;
+        let number = CString::new(handle.as_raw_fd().to_string()).expect("a number has no NUL");
+        openat2(dir.as_fd(), &number, flags, 0, 0)
+    }
+}
+
+impl AsFd for ProcFs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,15 @@
+//! The black-box tests: they run the real binary as root, in real namespaces and cgroups, in parallel, and leave no trace.
+//!
+//! One binary with a harness of its own (libtest-mimic), so that a test can say at run time what the host lacks: it is
+//! then counted as ignored, with the reason in brackets before its name. A test that is not in its module's list is dead
+//! code, which the lints refuse.
+
+mod support;
+
+fn main() -> std::process::ExitCode {
+    let args = libtest_mimic::Arguments::from_args();
+    let tests = support::collect();
+    let conclusion = libtest_mimic::run(&args, tests);
+    support::clean_up();
+    conclusion.exit_code()
+}

@@ -1,0 +1,328 @@
+//! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+/// A test and what it needs of the host.
+pub struct Test {
+    /// `module::name`.
+    pub name: &'static str,
+    /// The body; it panics to fail.
+    pub body: fn(),
+    /// Asked before the run: `Some(reason)` skips the test.
+    pub lacks: fn() -> Option<&'static str>,
+}
+
+/// Lists the tests of a module: `tests![name_one, name_two if needs_root]`, where `needs_root: fn() -> Option<&'static str>`
+/// says what is lacking.
+#[macro_export]
+macro_rules! tests {
+    (@lacks) => { || None };
+    (@lacks $lacks:expr) => { $lacks };
+    ($($name:ident $(if $lacks:expr)?),* $(,)?) => {
+        /// The tests of this module.
+        pub fn tests() -> Vec<$crate::support::Test> {
+            vec![$($crate::support::Test {
+                name: concat!(module_path!(), "::", stringify!($name)),
+                body: $name,
+                lacks: $crate::tests!(@lacks $($lacks)?),
+            }),*]
+        }
+    };
+}
+
+/// Every test of every module, as trials.
+pub fn collect() -> Vec<Trial> {
+    let modules: Vec<Vec<Test>> = vec![
+        // One line per module, in alphabetical order.
+    ];
+    modules.into_iter().flatten().map(trial).collect()
+}
+
+fn trial(test: Test) -> Trial {
+    let name = test.name.split_once("::").map_or(test.name, |(_, rest)| rest);
+    let lacks = (test.lacks)();
+    let body = test.body;
+    let run = move || {
+        std::panic::catch_unwind(body).map_err(|cause| {
+            let text = cause.downcast_ref::<String>().cloned().or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Failed::from(text.unwrap_or_else(|| "panicked".to_owned()))
+        })
+    };
+    let trial = Trial::test(name, run);
+    match lacks {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+        None => trial,
+    }
+}
+
+/// The binary under test: `RRUN` overrides the one cargo built.
+pub fn rrun_path() -> PathBuf {
+    std::env::var_os("RRUN").map_or_else(|| env!("CARGO_BIN_EXE_rrun").into(), PathBuf::from)
+}
+
+/// The witness: `RRUN_WITNESS` overrides the one cargo built beside the tests.
+pub fn witness_path() -> PathBuf {
+    std::env::var_os("RRUN_WITNESS").map_or_else(
+        || {
+            let exe = std::env::current_exe().expect("own path");
+            exe.parent().and_then(Path::parent).expect("target directory").join("examples/witness")
+        },
+        PathBuf::from,
+    )
+}
+
+fn work_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = std::env::temp_dir().join(format!("rrun-test-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("make the work directory");
+        dir
+    })
+}
+
+/// Removes what all tests shared.
+pub fn clean_up() {
+    std::fs::remove_dir_all(work_dir()).expect("remove the work directory");
+}
+
+/// A root filesystem with busybox (all applets) and the witness, made once and copied per bundle.
+fn base_root() -> &'static Path {
+    static BASE: OnceLock<PathBuf> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let base = work_dir().join("base");
+        for dir in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var/run"] {
+            std::fs::create_dir_all(base.join(dir)).expect("make the base root");
+        }
+        std::fs::copy("/bin/busybox", base.join("bin/busybox")).expect("copy /bin/busybox (package busybox-static)");
+        let applets = Command::new("/bin/busybox").arg("--list").output().expect("run busybox");
+        for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|a| *a != "busybox") {
+            std::os::unix::fs::symlink("busybox", base.join("bin").join(applet)).expect("link an applet");
+        }
+        std::fs::copy(witness_path(), base.join("bin/witness")).expect("copy the witness (cargo build --examples)");
+        std::fs::write(base.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n").expect("passwd");
+        std::fs::write(base.join("etc/group"), "root:x:0:\nuser:x:1000:\n").expect("group");
+        base
+    })
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Exit status; 128+n if signal n ended it.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code, out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Done {
+    /// Asserts success and returns stdout.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.out, self.err);
+        self.out
+    }
+
+    /// Asserts failure with status 1 and `text` in stderr.
+    #[track_caller]
+    pub fn fails_with(&self, text: &str) {
+        assert_eq!(self.code, 1, "stdout: {}\nstderr: {}", self.out, self.err);
+        assert!(self.err.contains(text), "stderr: {}\nshould contain: {text}", self.err);
+    }
+}
+
+/// A bundle with its own state root and container id, all below one temporary directory; the container is deleted by force
+/// when it goes out of scope.
+pub struct Bundle {
+    dir: PathBuf,
+    /// The container id used by the short-cuts.
+    pub id: String,
+    /// config.json, written anew before each command that reads it.
+    pub config: Value,
+}
+
+impl Bundle {
+    /// A bundle that runs `args` in a copy of the base root, with the default configuration ([`default_config`]).
+    pub fn new(args: &[&str]) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = work_dir().join(&id);
+        std::fs::create_dir_all(dir.join("bundle")).expect("make the bundle");
+        let copied = Command::new("cp").arg("-a").arg(base_root()).arg(dir.join("bundle/rootfs")).status().expect("run cp");
+        assert!(copied.success());
+        Self { dir, id, config: default_config(args) }
+    }
+
+    /// The bundle directory.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join("bundle")
+    }
+
+    /// The root filesystem on the host.
+    pub fn rootfs(&self) -> PathBuf {
+        self.dir.join("bundle/rootfs")
+    }
+
+    /// The state root.
+    pub fn root(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// A scratch path outside the bundle.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Writes config.json as it stands now.
+    pub fn write(&self) -> &Self {
+        std::fs::write(self.path().join("config.json"), serde_json::to_vec_pretty(&self.config).expect("JSON")).expect("write config.json");
+        self
+    }
+
+    /// `rrun --root … ARGS`, not yet started; stdin is /dev/null. The current directory is the bundle.
+    pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        std::fs::create_dir_all(self.root()).expect("make the state root");
+        let mut command = Command::new(rrun_path());
+        command.arg("--root").arg(self.root()).args(args).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `rrun --root … ARGS` to its end.
+    pub fn rrun<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Done {
+        self.command(args).output().expect("start rrun").into()
+    }
+
+    /// Writes config.json and runs the container in the foreground.
+    pub fn run(&self) -> Done {
+        self.write().rrun(["run", &self.id])
+    }
+
+    /// As [`Bundle::run`], with more arguments before the id.
+    pub fn run_with(&self, args: &[&str]) -> Done {
+        let all: Vec<&str> = ["run"].iter().chain(args).chain([&self.id.as_str()]).copied().collect();
+        self.write().rrun(all)
+    }
+
+    /// Runs the witness and returns what it saw.
+    pub fn witness(&mut self) -> Value {
+        self.config["process"]["args"] = json!(["/bin/witness"]);
+        let out = self.run().ok();
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("the witness printed {out:?}: {e}"))
+    }
+
+    /// `create`; stdio of the container is /dev/null, so that nothing keeps a pipe of the test open.
+    #[track_caller]
+    pub fn create(&self) {
+        self.quiet(&["create", &self.id.clone()]);
+    }
+
+    /// `run --detach`, stdio as for [`Bundle::create`].
+    #[track_caller]
+    pub fn run_detached(&self) {
+        self.quiet(&["run", "--detach", &self.id.clone()]);
+    }
+
+    #[track_caller]
+    fn quiet(&self, args: &[&str]) {
+        let log = self.scratch("log");
+        let mut command = self.write().command(["--log".as_ref(), log.to_str().expect("UTF-8")]);
+        let status = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun");
+        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// The `state` document.
+    #[track_caller]
+    pub fn state(&self) -> Value {
+        serde_json::from_str(&self.rrun(["state", &self.id]).ok()).expect("state prints JSON")
+    }
+
+    /// Waits until `state` says `status`, at most ten seconds.
+    #[track_caller]
+    pub fn wait_for(&self, status: &str) {
+        for _ in 0..1000 {
+            if self.state()["status"] == status {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the container did not become {status}: {}", self.state());
+    }
+
+    /// Asserts that nothing of the container is left: no state directory, no process in a group of its name, no group.
+    #[track_caller]
+    pub fn assert_no_trace(&self) {
+        assert!(!self.root().join(&self.id).exists(), "the state directory is still there");
+        let groups = groups_named(&self.id);
+        assert!(groups.is_empty(), "cgroups are still there: {groups:?}");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        let ours: Vec<&str> = mounts.lines().filter(|l| l.contains(&format!("/{}/", self.id))).collect();
+        assert!(ours.is_empty(), "mounts are still there: {ours:?}");
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        let done = self.rrun(["delete", "--force", &self.id]);
+        if !std::thread::panicking() {
+            assert_eq!(done.code, 0, "delete --force: {}", done.err);
+        }
+        if let Err(e) = std::fs::remove_dir_all(&self.dir)
+            && !std::thread::panicking()
+        {
+            panic!("remove {}: {e}", self.dir.display());
+        }
+    }
+}
+
+/// The directories of all hierarchies whose name is `name`.
+pub fn groups_named(name: &str) -> Vec<PathBuf> {
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", name]).output().expect("run find");
+    String::from_utf8_lossy(&found.stdout).lines().map(PathBuf::from).collect()
+}
+
+/// All new namespaces but user and time, the mounts of `runc spec`, no capabilities beyond runc's default, no seccomp.
+pub fn default_config(args: &[&str]) -> Value {
+    let caps = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
+    json!({
+        "ociVersion": "1.2.0",
+        "hostname": "box",
+        "root": {"path": "rootfs", "readonly": false},
+        "process": {
+            "terminal": false, "user": {"uid": 0, "gid": 0}, "args": args, "cwd": "/", "noNewPrivileges": true,
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
+            "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
+        },
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]},
+        ],
+        "linux": {
+            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}],
+            "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+        },
+    })
+}
