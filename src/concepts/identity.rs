@@ -40,6 +40,11 @@ pub fn find_program(_plan: &IdentityPlan) -> Result<CString> {
     Ok(CString::default())
 }
 
+/// Why execve of the program failed, in the canonical text.
+pub fn explain_execve(program: &CString, error: std::io::Error) -> crate::error::Error {
+    crate::error::Error::os(format!("exec {}", program.to_string_lossy()), error)
+}
+
 impl IdentityPlan {
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {

@@ -24,6 +24,11 @@ pub fn apply(_plan: &LsmPlan, _proc: &ProcFs) -> Result<()> {
 }
 
 impl LsmPlan {
+    /// The keyring's line of `rrun plan`.
+    pub fn describe_keyring(&self) -> Vec<String> {
+        vec![]
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         vec![]

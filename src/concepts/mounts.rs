@@ -42,6 +42,11 @@ pub fn apply(_plan: &MountsPlan, _sources: Sources, _root: &Root) -> Result<Moun
 }
 
 impl MountsPlan {
+    /// The lines of `rrun plan` for what is copied outside.
+    pub fn describe_sources(&self) -> Vec<String> {
+        vec![]
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         vec![]

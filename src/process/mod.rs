@@ -1,3 +1,10 @@
 //! The split: one process outside, one inside, and what they say to each other.
+
 pub mod foreground;
+pub mod gate;
+pub mod handshake;
+pub mod init;
+pub mod joiner;
+pub mod laps;
+pub mod parent;
 pub mod stdio;

@@ -64,6 +64,14 @@ pub fn hand_over(_plan: &StdioPlan, _stdio: &Stdio, _master: BorrowedFd) -> Resu
     Ok(())
 }
 
+/// Outside, after the clone: closes the container's ends.
+pub fn close_inside(_stdio: &mut Stdio) {}
+
+/// Sends a pidfd to `--pidfd-socket`.
+pub fn send_pidfd(_path: &std::path::Path, _pidfd: BorrowedFd) -> Result<()> {
+    Ok(())
+}
+
 /// LISTEN_FDS for the process, if descriptors are passed on.
 pub fn environment(_plan: &StdioPlan) -> Vec<(String, String)> {
     vec![]

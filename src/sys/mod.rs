@@ -9,6 +9,7 @@ pub mod process;
 pub mod procfs;
 pub mod resolve;
 pub mod seal;
+pub mod shared;
 
 use std::io;
 

@@ -60,6 +60,11 @@ impl ProcFs {
         Ok(text)
     }
 
+    /// Opens the namespace file `path` (`thread-self/ns/…`), whose last component is a magic link of ours.
+    pub fn follow(&self, path: &CStr) -> io::Result<OwnedFd> {
+        openat2(self.0.as_fd(), path, libc::O_RDONLY, 0, 0)
+    }
+
     /// Opens the file behind an `O_PATH` handle of ours anew with other flags: the one magic link rrun follows on purpose.
     pub fn reopen(&self, handle: BorrowedFd, flags: i32) -> io::Result<OwnedFd> {
         use std::os::fd::AsRawFd;

@@ -67,6 +67,16 @@ pub fn apply(_join: &Join) -> Result<()> {
     Ok(())
 }
 
+/// Outside, after the clone: puts the process `pid` in the group, where [`CgroupsPlan::needs_pid`].
+pub fn adopt(_plan: &CgroupsPlan, _pid: i32) -> Result<()> {
+    Ok(())
+}
+
+/// How often the out-of-memory killer struck in the groups.
+pub fn oom_kills(_record: &Record) -> u64 {
+    0
+}
+
 /// Writes changed limits to existing groups (`update`).
 pub fn update(_record: &Record, _host: &Host, _resources: &LinuxResources) -> Result<()> {
     Ok(())
@@ -102,6 +112,21 @@ impl CgroupsPlan {
     pub fn record(&self) -> Record {
         Record::default()
     }
+    /// Whether the group is made only after the clone, with the process id (systemd).
+    pub fn needs_pid(&self) -> bool {
+        false
+    }
+
+    /// Whether init has v1 groups to enter.
+    pub fn joins_v1(&self) -> bool {
+        false
+    }
+
+    /// The memory limit in bytes, if there is one.
+    pub fn memory_limit(&self) -> Option<i64> {
+        None
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         vec![]

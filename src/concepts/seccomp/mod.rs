@@ -19,6 +19,11 @@ pub fn apply(_plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
     Ok(None)
 }
 
+/// Outside: sends the listener with the state of the container to whoever answers for it.
+pub fn send_listener(_path: &std::path::Path, _metadata: &str, _state: &[u8], _pid: i32, _listener: std::os::fd::BorrowedFd) -> Result<()> {
+    Ok(())
+}
+
 impl SeccompPlan {
     /// Where the notification descriptor is to be sent, and the metadata to send with it.
     pub fn listener(&self) -> Option<(&std::path::Path, &str)> {

@@ -1,0 +1,159 @@
+//! What the two processes say to each other, in order, over one `SOCK_SEQPACKET` pair.
+//!
+//! | from   | message                   | the other side then                                      | why there                                      |
+//! |--------|---------------------------|----------------------------------------------------------|------------------------------------------------|
+//! | joiner | `Joined` + pidfd          | knows init's pid                                         | only if a joiner made init                     |
+//! | init   | `NeedIdMaps`              | the parent writes the maps, makes the scope, answers `Go` | only the outside may                           |
+//! | init   | `Terminal` + master       | the parent keeps it or sends it to the console socket    | it exists only inside the container's devpts   |
+//! | init   | `Namespaces`              | the parent moves devices, runs hooks, answers `Go`       | namespaces are there, the pivot is not         |
+//! | init   | `SeccompFd` + listener    | the parent passes it on, answers `Go`                    | from here init obeys the profile               |
+//! | init   | `Ready`                   | the parent writes state and pid file, answers `Go`       | the program was found: ENOENT is create's error |
+//! | any    | `Failed`                  | the parent reports it, kills, undoes                     | one voice: the child never prints              |
+//! | any    | end of the stream         | after `Ready`: the program runs; before: init died       | the sockets close by themselves on execve      |
+//!
+//! With a `SECCOMP_RET_NOTIFY` filter that is installed last, `SeccompFd` comes after `Ready`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use crate::error::{At, Error, Result};
+use crate::sys::fd::{receive, send};
+
+/// The largest message: a state document with long annotations, or an error.
+const LARGEST: usize = 128 * 1024;
+
+/// One message.
+#[derive(Debug)]
+pub enum Msg {
+    /// Joiner: init's pid on the host; the descriptor is its pidfd.
+    Joined(i32),
+    /// Init: alive, waiting for what only the outside can do.
+    NeedIdMaps,
+    /// Init: the descriptor is the master of its terminal.
+    Terminal,
+    /// Init: all namespaces are there, the host's tree is still visible.
+    Namespaces,
+    /// Init: the descriptor is the listener of its seccomp filter.
+    SeccompFd,
+    /// Init: everything is in force but what must come last; the program was found.
+    Ready,
+    /// Parent: go on. Carries the state document for hooks that init runs itself.
+    Go(Vec<u8>),
+    /// Either: it failed.
+    Failed(Error),
+}
+
+impl Msg {
+    fn tag(&self) -> u8 {
+        match self {
+            Self::Joined(_) => b'J',
+            Self::NeedIdMaps => b'M',
+            Self::Terminal => b'T',
+            Self::Namespaces => b'N',
+            Self::SeccompFd => b'S',
+            Self::Ready => b'R',
+            Self::Go(_) => b'G',
+            Self::Failed(_) => b'F',
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![self.tag()];
+        match self {
+            Self::Joined(pid) => bytes.extend(pid.to_le_bytes()),
+            Self::Go(state) => bytes.extend(state),
+            Self::Failed(e) => {
+                let parts = (e.op_text(), e.errno(), e.hint_text(), e.code_text(), e.config_text());
+                bytes.extend(serde_json::to_vec(&parts).unwrap_or_default());
+            }
+            _ => {}
+        }
+        bytes.truncate(LARGEST);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        Some(match tag {
+            b'J' => Self::Joined(i32::from_le_bytes(rest.try_into().ok()?)),
+            b'M' => Self::NeedIdMaps,
+            b'T' => Self::Terminal,
+            b'N' => Self::Namespaces,
+            b'S' => Self::SeccompFd,
+            b'R' => Self::Ready,
+            b'G' => Self::Go(rest.to_vec()),
+            b'F' => {
+                let (op, errno, hint, code, config): (String, Option<i32>, Option<String>, Option<String>, Option<String>) =
+                    serde_json::from_slice(rest).unwrap_or(("container init failed".to_owned(), None, None, None, None));
+                // Codes are compile-time names everywhere else; one leaked string in a process about to end is no matter.
+                Self::Failed(Error::from_parts(op, errno, hint, code.map(|c| &*c.leak()), config))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// One end of the pair.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Makes the pair: (the parent's end, init's end).
+    pub fn pair() -> Result<(Self, Self)> {
+        let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).at(|| "socketpair")?;
+        Ok((Self(a), Self(b)))
+    }
+
+    /// Sends one message, with a descriptor if it carries one.
+    pub fn send(&self, msg: &Msg, fd: Option<BorrowedFd>) -> Result<()> {
+        send(self.0.as_fd(), &msg.encode(), fd).at(|| "talk to the other process of the handshake")
+    }
+
+    /// The next message; `None` when the other side is gone (died, or became the program).
+    pub fn receive(&self) -> Result<Option<(Msg, Option<OwnedFd>)>> {
+        let mut buffer = vec![0; LARGEST];
+        let (size, fd) = match receive(self.0.as_fd(), &mut buffer) {
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => (0, None),
+            got => got.at(|| "listen to the other process of the handshake")?,
+        };
+        if size == 0 {
+            return Ok(None);
+        }
+        let msg = Msg::decode(&buffer[..size]).ok_or_else(|| Error::new("the handshake was disturbed"))?;
+        Ok(Some((msg, fd)))
+    }
+
+    /// Init's side: waits for `Go` and returns what it carries. A parent that is gone ends init.
+    pub fn wait_go(&self) -> Result<Vec<u8>> {
+        match self.receive()? {
+            Some((Msg::Go(state), _)) => Ok(state),
+            _ => Err(Error::new("rrun went away during the start")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_crosses_whole() {
+        let error = Error::os("open /x", std::io::Error::from_raw_os_error(2)).hint("h").code("E-X").config("a.b");
+        match Msg::decode(&Msg::Failed(error.clone()).encode()) {
+            Some(Msg::Failed(got)) => assert_eq!(got, error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_ends_talk() {
+        let (parent, init) = Channel::pair().unwrap();
+        init.send(&Msg::Joined(42), Some(init.0.as_fd())).unwrap();
+        assert!(matches!(parent.receive().unwrap(), Some((Msg::Joined(42), Some(_)))));
+        parent.send(&Msg::Go(b"state".to_vec()), None).unwrap();
+        assert_eq!(init.wait_go().unwrap(), b"state");
+        drop(init);
+        assert!(parent.receive().unwrap().is_none());
+    }
+}

@@ -1,0 +1,224 @@
+//! The container's first process, from the clone to the program.
+//!
+//! Two flat lists: what is done before `create` may report success, and what is left for `start`. Each line says why it
+//! stands where it stands. This process makes system calls and little else: it prints nothing, decides nothing, and tells
+//! the parent what went wrong. Everything it needs was allocated before the clone.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::foreground::Foreground;
+use super::gate;
+use super::handshake::{Channel, Msg};
+use super::laps::Laps;
+use super::stdio::{self, Stdio};
+use crate::concepts::{
+    capabilities, cgroups, devices, hooks, identity, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling, seccomp, sysctl,
+    users,
+};
+use crate::error::{At, Error, Result};
+use crate::plan::{Plan, Step};
+use crate::sys::process::{execve, exit_now, prctl};
+use crate::sys::procfs::ProcFs;
+
+/// What init is born with: the plan, and the handles that the parent made for it.
+pub struct Birth<'a> {
+    /// The plan.
+    pub plan: &'a mut Plan,
+    /// Init's end of the handshake.
+    pub channel: Channel,
+    /// Whether the joiner already joined everything.
+    pub joined: bool,
+    /// The namespaces to join.
+    pub opened: namespaces::Opened,
+    /// The groups to enter.
+    pub join: cgroups::Join,
+    /// The root's tree.
+    pub tree: OwnedFd,
+    /// The trees to bind.
+    pub sources: mounts::Sources,
+    /// The nodes to bind.
+    pub nodes: devices::Sources,
+    /// Stdio.
+    pub stdio: &'a Stdio,
+    /// The gate.
+    pub fifo: Option<OwnedFd>,
+    /// The stopwatch.
+    pub laps: &'a Laps,
+}
+
+/// Becomes the program, or tells the parent (after the gate: `start`) why not and ends.
+pub fn run(birth: Birth) -> ! {
+    let Birth { fifo, laps, .. } = birth;
+    let (plan, channel) = (birth.plan, birth.channel);
+    let rest = Rest { joined: birth.joined, opened: birth.opened, join: birth.join, tree: birth.tree, nodes: birth.nodes };
+    let made = prepare(plan, &channel, rest, birth.sources, birth.stdio, laps);
+    let (proc, program, state) = made.and_then(|(proc, program)| Ok((proc, program, ready(&channel)?))).unwrap_or_else(|e| fail(&channel, e));
+    let Some(fifo) = fifo else {
+        let Err(error) = launch(plan, &channel, &program, &state, laps);
+        fail(&channel, error)
+    };
+    // From here `create` is gone; `start` listens at the gate.
+    let passed = laps.step(Step::Gate, || gate::wait(fifo.as_fd(), &proc)).unwrap_or_else(|_| exit_now(1));
+    let Err(error) = launch(plan, &channel, &program, &state, laps);
+    passed.fail(&error);
+    exit_now(1)
+}
+
+/// The handles that [`prepare`] uses up.
+struct Rest {
+    joined: bool,
+    opened: namespaces::Opened,
+    join: cgroups::Join,
+    tree: OwnedFd,
+    nodes: devices::Sources,
+}
+
+fn fail(channel: &Channel, error: Error) -> ! {
+    // If even this cannot be said, the parent sees the end of the stream.
+    channel.send(&Msg::Failed(error), None).ok();
+    exit_now(1)
+}
+
+fn ready(channel: &Channel) -> Result<Vec<u8>> {
+    channel.send(&Msg::Ready, None)?;
+    channel.wait_go()
+}
+
+/// Everything up to `created`.
+#[allow(clippy::too_many_lines)] // A flat list: one line a step.
+fn prepare(plan: &mut Plan, channel: &Channel, rest: Rest, sources: mounts::Sources, stdio: &Stdio, laps: &Laps) -> Result<(ProcFs, CString)> {
+    let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
+    // Signals that rrun blocked or ignored are not the container's affair.
+    Foreground::reset_in_child()?;
+    // First of all: nothing untrusted is read, and no memory is spent, outside the limits.
+    step(Step::EnterCgroups, &mut || cgroups::apply(&rest.join))?;
+    // Only the outside may write id maps or move a scope; until then this process is nobody.
+    if plan.users.is_some() || plan.cgroups.needs_pid() {
+        channel.send(&Msg::NeedIdMaps, None)?;
+        channel.wait_go()?;
+    }
+    if !rest.joined {
+        step(Step::Join, &mut || namespaces::join_all(&plan.namespaces, &rest.opened).map(drop))?;
+    }
+    if plan.users.is_some() || plan.namespaces.user.is_some() {
+        step(Step::Users, &mut users::apply)?;
+    }
+    drop(rest.opened);
+    drop(rest.join);
+    // A user namespace made this process dumpable anew; a neighbour in a joined PID namespace must not trace it
+    // (CVE-2016-9962). execve makes the program dumpable again.
+    prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
+    // After the move into the groups: a cgroup namespace's root is the group of the process that makes it.
+    step(Step::CgroupNamespace, &mut || namespaces::apply_cgroup(&plan.namespaces))?;
+    // The caller's terminal must not stay the controlling one (TIOCSTI types into it).
+    step(Step::Session, &mut || nix::unistd::setsid().map(drop).at(|| "setsid"))?;
+    let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
+    step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
+    step(Step::Time, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
+    // Before anything of the image is read: a hostile image cannot make rrun exceed them.
+    step(Step::Limits, &mut || limits::apply(&plan.process.limits, &proc))?;
+    let mut tree = Some(rest.tree);
+    let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take().expect("taken once")))?;
+    let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
+    let dev = mounted.dev.as_ref().map(AsFd::as_fd);
+    let mut nodes = Some(rest.nodes);
+    step(Step::Devices, &mut || devices::apply(&plan.devices, nodes.take().unwrap_or_default(), dev, &root))?;
+    // The terminal comes from the container's own devpts, while its mount is at hand.
+    step(Step::Terminal, &mut || take_stdio(plan, channel, stdio, &mounted, &root))?;
+    // Namespaces and mounts are there, the host's tree is still visible: what the specification promises these hooks.
+    if plan.stops_for_hooks() {
+        channel.send(&Msg::Namespaces, None)?;
+        let state = channel.wait_go()?;
+        step(Step::ContainerHooks, &mut || hooks::run(&plan.hooks, hooks::Kind::CreateContainer, &state))?;
+    }
+    step(Step::EnterRoot, &mut || rootfs::enter(&plan.rootfs, &root))?;
+    step(Step::Masks, &mut || masks::apply(&plan.masks, &root))?;
+    step(Step::Names, &mut || namespaces::apply_names(&plan.namespaces))?;
+    // Through the private procfs: /proc/sys of the container may be write-protected or a fake.
+    step(Step::Sysctl, &mut || sysctl::apply(&plan.sysctl, &proc))?;
+    if plan.brings_loopback_up() {
+        step(Step::Network, &mut || network::apply(&plan.network))?;
+    }
+    // Last of the file system: mount points had to be made before.
+    step(Step::FinishRoot, &mut || rootfs::finish(&plan.rootfs, root.as_fd()))?;
+    step(Step::Scheduling, &mut || scheduling::apply(&plan.process.scheduling))?;
+    identity::finish_environment(&mut plan.process.identity)?;
+    step(Step::Descriptors, &mut || stdio::close_rest(&plan.stdio))?;
+    // Before no_new_privs, which may forbid the transition.
+    step(Step::Labels, &mut || lsm::apply(&plan.process.lsm, &proc))?;
+    if plan.seccomp_early() {
+        step(Step::SeccompEarly, &mut || filter(plan, channel))?;
+    }
+    step(Step::Bounding, &mut || capabilities::apply_bounding(&plan.process.capabilities))?;
+    step(Step::User, &mut || become_user(plan))?;
+    step(Step::Capabilities, &mut || {
+        capabilities::apply(&plan.process.capabilities)?;
+        let on = plan.process.no_new_privileges;
+        if on { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0).map(drop).at(|| "prctl PR_SET_NO_NEW_PRIVS") } else { Ok(()) }
+    })?;
+    // As the final user, so that a file this user may not execute is an error of create, not of start.
+    let program = laps.step(Step::Program, || identity::find_program(&plan.process.identity))?;
+    // A listener can only be handed over while the parent is there.
+    if !plan.seccomp_early() && plan.has_listener() {
+        step(Step::SeccompLate, &mut || filter(plan, channel))?;
+    }
+    Ok((proc, program))
+}
+
+/// From the open gate to the program.
+fn launch(plan: &Plan, channel: &Channel, program: &CString, state: &[u8], laps: &Laps) -> Result<Infallible> {
+    laps.step(Step::StartHooks, || hooks::run(&plan.hooks, hooks::Kind::StartContainer, state))?;
+    // As late as possible: whatever rrun still calls after it, the profile would have to allow.
+    if !plan.seccomp_early() && !plan.has_listener() {
+        laps.step(Step::SeccompLate, || filter(plan, channel))?;
+    }
+    laps.step(Step::Execve, || {
+        let identity = &plan.process.identity;
+        let error = execve(program, &identity.args, &identity.env);
+        Err(identity::explain_execve(program, error))
+    })
+}
+
+fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::Mounted, root: &crate::sys::resolve::Root) -> Result<()> {
+    if !plan.stdio.terminal {
+        return stdio::take(&plan.stdio, stdio, None);
+    }
+    let found;
+    let pts = match &mounted.pts {
+        Some(pts) => pts,
+        None => {
+            found = root.resolve(Path::new("/dev/pts")).at(|| "open /dev/pts").map_err(|e| e.hint("a terminal needs a devpts mount on /dev/pts"))?;
+            &found
+        }
+    };
+    let (master, slave) = stdio::open_terminal(&plan.stdio, pts.as_fd())?;
+    devices::bind_console(mounted.dev.as_ref().map(AsFd::as_fd), root, slave.as_fd())?;
+    channel.send(&Msg::Terminal, Some(master.as_fd()))?;
+    stdio::take(&plan.stdio, stdio, Some(slave.as_fd()))
+}
+
+/// Working directory, groups and ids. The directory is entered as root if the user could not, and as the user if root
+/// could not (a network file system): either suffices, and both are verified.
+fn become_user(plan: &Plan) -> Result<()> {
+    let identity = &plan.process.identity;
+    let entered = identity::enter_cwd(identity);
+    identity::apply_user(identity)?;
+    if entered.is_err() {
+        identity::enter_cwd(identity)?;
+    }
+    // A change of ids resets the flag to fs.suid_dumpable.
+    prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).map(drop).at(|| "prctl PR_SET_DUMPABLE")
+}
+
+fn filter(plan: &Plan, channel: &Channel) -> Result<()> {
+    let Some(profile) = &plan.process.seccomp else { return Ok(()) };
+    if let Some(listener) = seccomp::apply(profile)? {
+        channel.send(&Msg::SeccompFd, Some(listener.as_fd()))?;
+        drop(listener);
+        channel.wait_go()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The joiner: a process between the parent and init, only where the kernel demands it.
+//!
+//! A new namespace belongs to the user namespace of its maker, and a process in a new user namespace has no rights over
+//! namespaces of others. So when a user namespace is joined, or a new one is combined with joins, one process joins first,
+//! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
+use super::handshake::{Channel, Msg};
+use super::init::{self, Birth};
+use crate::concepts::namespaces;
+use crate::error::{At, Error, Result};
+use crate::sys::process::{Cloned, clone3, exit_now};
+
+/// The joiner's life: joins, clones init, tells the parent, ends.
+pub fn run(birth: Birth, flags: u64, cgroup: Option<BorrowedFd>) -> ! {
+    let cloned = join(&birth).and_then(|()| clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner"));
+    let sent = match cloned {
+        Ok(Cloned::Child) => init::run(birth),
+        Ok(Cloned::Parent { pid, pidfd }) => birth.channel.send(&Msg::Joined(pid), Some(pidfd.as_fd())),
+        Err(error) => birth.channel.send(&Msg::Failed(error), None),
+    };
+    exit_now(i32::from(sent.is_err()))
+}
+
+fn join(birth: &Birth) -> Result<()> {
+    let refused = namespaces::join_all(&birth.plan.namespaces, &birth.opened)?;
+    if let (Some(user), Some(file)) = (&birth.plan.namespaces.user, &birth.opened.user) {
+        namespaces::join(user, file)?;
+        namespaces::join_refused(&birth.plan.namespaces, &birth.opened, refused)?;
+    }
+    Ok(())
+}
+
+/// The parent's side: hears of init, buries the joiner. Returns init's pidfd and pid.
+pub fn take_over(channel: &Channel, joiner: OwnedFd) -> Result<(OwnedFd, i32)> {
+    let heard = channel.receive();
+    waitid(Id::PIDFd(joiner.as_fd()), WaitPidFlag::WEXITED).at(|| "wait for the joiner")?;
+    match heard? {
+        // The pid the joiner saw may be one of a joined PID namespace; the pidfd tells ours.
+        Some((Msg::Joined(_), Some(pidfd))) => pid_of(&pidfd).map(|pid| (pidfd, pid)),
+        Some((Msg::Failed(e), _)) => Err(e.context("unable to start container process: error during container init")),
+        _ => Err(Error::new("the joiner died before it made init")),
+    }
+}
+
+fn pid_of(pidfd: &OwnedFd) -> Result<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = fs::read_to_string(&path).at(|| format!("read {path}"))?;
+    let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse().ok());
+    pid.filter(|p| *p > 0).ok_or_else(|| Error::new("init died at once"))
+}

@@ -1,0 +1,44 @@
+//! The time each step took, of both processes, for `--debug`.
+
+use std::time::Instant;
+
+use crate::error::{At, Result};
+use crate::plan::{Plan, Step};
+use crate::sys::shared::SharedNumbers;
+
+/// A stopwatch that runs only when asked for: without `--debug` a step costs nothing.
+#[derive(Debug, Default)]
+pub struct Laps(Option<SharedNumbers>);
+
+impl Laps {
+    /// A running stopwatch, if `on`.
+    pub fn new(on: bool) -> Result<Self> {
+        Ok(Self(if on { Some(SharedNumbers::new().at(|| "map a page")?) } else { None }))
+    }
+
+    /// Takes a step and its time. The time is kept whether it worked or not: the last one kept is where it failed.
+    pub fn step<T>(&self, step: Step, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(numbers) = &self.0 else { return act() };
+        let start = Instant::now();
+        // Execve does not come back: it counts as begun.
+        numbers.set(step as usize, 1);
+        let result = act();
+        // Plus one, so that a step of no measurable time still counts as taken.
+        numbers.set(step as usize, start.elapsed().as_nanos() as u64 / 1000 + 1);
+        result
+    }
+
+    /// The lines of `rrun plan` for the steps taken, with their time in microseconds.
+    pub fn lines(&self, plan: &Plan) -> Vec<String> {
+        let Some(numbers) = &self.0 else { return vec![] };
+        let mut lines = Vec::new();
+        for step in Step::ALL {
+            let time = numbers.get(step as usize);
+            for (i, text) in plan.describe(step).iter().enumerate().filter(|_| time > 0) {
+                let time = if i == 0 { format!(" ({} us)", time - 1) } else { String::new() };
+                lines.push(format!("{:?}: {text}{time}", step.side()).to_lowercase().replacen(&text.to_lowercase(), text, 1));
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,326 @@
+//! The outside of the split: makes what only the outside can make, clones init, answers it, and undoes everything when any
+//! step fails.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+use super::foreground::Foreground;
+use super::handshake::{Channel, Msg};
+use super::init::{self, Birth};
+use super::laps::Laps;
+use super::stdio::{self, Stdio};
+use super::{gate, joiner};
+use crate::concepts::{cgroups, devices, hooks, layers, mounts, namespaces, network, rootfs, seccomp, users};
+use crate::error::{At, Error, Result};
+use crate::plan::{Plan, Step};
+use crate::state::{State, StateDir, Status, start_time};
+use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
+
+/// Where the caller wants to be told of the new process.
+#[derive(Debug, Default)]
+pub struct Announce {
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<PathBuf>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<PathBuf>,
+}
+
+/// A created container, its init waiting.
+#[derive(Debug)]
+pub struct Created {
+    /// init's pid on the host.
+    pub pid: i32,
+    /// A handle of init.
+    pub pidfd: OwnedFd,
+    /// The state as saved.
+    pub state: State,
+    /// The master of its terminal, if it has one that nobody else got.
+    pub master: Option<OwnedFd>,
+    /// Our ends of its stdio.
+    pub stdio: Stdio,
+    channel: Channel,
+    undo: Undo,
+}
+
+/// Takes back, in reverse, what was made so far, unless told that it shall stay.
+#[derive(Debug)]
+struct Undo {
+    dir: Option<StateDir>,
+    cgroups: cgroups::Record,
+    layers: Option<layers::Record>,
+    init: Option<OwnedFd>,
+    pid_file: Option<PathBuf>,
+}
+
+impl Undo {
+    fn keep(&mut self) -> Option<StateDir> {
+        self.init = None;
+        self.layers = None;
+        self.pid_file = None;
+        self.dir.take()
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let Some(dir) = self.dir.take() else { return };
+        // Each is tried whatever became of the others; the error that led here is the one to report.
+        if let Some(init) = self.init.take() {
+            pidfd_signal(init.as_fd(), libc::SIGKILL).ok();
+            waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED).ok();
+        }
+        cgroups::kill_all(&self.cgroups).ok();
+        cgroups::remove(&self.cgroups).ok();
+        if let Some(layers) = &self.layers {
+            layers::remove(layers).ok();
+        }
+        if let Some(path) = &self.pid_file {
+            std::fs::remove_file(path).ok();
+        }
+        dir.remove().ok();
+    }
+}
+
+/// What the parent made before the clone, for init to use.
+struct Made {
+    join: cgroups::Join,
+    tree: OwnedFd,
+    sources: mounts::Sources,
+    nodes: devices::Sources,
+    fifo: Option<OwnedFd>,
+    opened: namespaces::Opened,
+}
+
+/// Carries the plan out up to `created`. `dir` is the claimed state directory.
+pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, announce: &Announce, laps: &Laps) -> Result<Created> {
+    let layers = plan.layers.as_ref().map(|l| l.record());
+    let mut undo = Undo { dir: Some(dir), cgroups: state.cgroups.clone(), layers, init: None, pid_file: None };
+    let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
+    // What will be made is written down first: after a kill at any instant `delete --force` finds it.
+    laps.step(Step::State, || save(&undo, &state))?;
+    let mut stdio = Stdio::default();
+    let (channel, made) = make(plan, &mut stdio, laps)?;
+    let pidfd = split(plan, channel.1, made, &stdio, laps, &channel.0)?;
+    undo.init = Some(pidfd.0.try_clone().at(|| "duplicate a pidfd")?);
+    (state.pid, state.start_time) = (pidfd.1, start_time(pidfd.1).unwrap_or(0));
+    let (pidfd, pid) = pidfd;
+    stdio::close_inside(&mut stdio);
+    let master = converse(plan, &channel.0, &state, pid, &pidfd, laps)?;
+    let master = match master {
+        Some(master) if plan.stdio.console_socket.is_some() => {
+            stdio::hand_over(&plan.stdio, &stdio, master.as_fd())?;
+            None
+        }
+        master => master,
+    };
+    laps.step(Step::Created, || {
+        save(&undo, &state)?;
+        if let Some(path) = &announce.pid_file {
+            undo.pid_file = Some(path.clone());
+            write_pid_file(path, pid)?;
+        }
+        match &announce.pidfd_socket {
+            Some(path) => stdio::send_pidfd(path, pidfd.as_fd()),
+            None => Ok(()),
+        }
+    })?;
+    channel.0.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
+    Ok(Created { pid, pidfd, state, master, stdio, channel: channel.0, undo })
+}
+
+/// Everything before the clone. Errors of trees read like errors of mounts, wherever they are found.
+fn make(plan: &Plan, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channel), Made)> {
+    let inside = |e: Error| e.context("unable to start container process: error during container init");
+    let join = laps
+        .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
+        .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
+    let owner = plan.users.as_ref().map_or((0, 0), |u| u.root());
+    let overlay = laps.step(Step::Layers, || plan.layers.as_ref().map(|l| layers::apply_from_parent(l, owner)).transpose()).map_err(inside)?;
+    let tree = laps.step(Step::RootTree, || rootfs::apply_from_parent(&plan.rootfs, overlay)).map_err(inside)?;
+    let sources = laps.step(Step::Sources, || mounts::apply_from_parent(&plan.mounts)).map_err(inside)?;
+    let nodes = devices::apply_from_parent(&plan.devices).map_err(inside)?;
+    let opened = namespaces::apply_from_parent(&plan.namespaces).map_err(inside)?;
+    let fifo = laps.step(Step::Stdio, || {
+        *stdio = stdio::prepare(&plan.stdio)?;
+        plan.gated.then(|| gate::make(&plan.state_dir)).transpose()
+    })?;
+    Ok((Channel::pair()?, Made { join, tree, sources, nodes, fifo, opened }))
+}
+
+/// The clone: returns init's pidfd and pid.
+fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps, outer: &Channel) -> Result<(OwnedFd, i32)> {
+    // Init must be out of reach of a neighbour in a joined PID namespace from its first moment (CVE-2016-9962). Without
+    // privilege the parent could not write the maps of a process it may not look into; there init does it itself.
+    if nix::unistd::geteuid().is_root() {
+        prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
+    }
+    let own_pid_namespace = match &made.opened.pid {
+        Some(file) => {
+            let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
+            namespaces::join(plan.namespaces.pid.as_ref().expect("opened because planned"), file)?;
+            Some(own)
+        }
+        None => None,
+    };
+    let (flags, needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
+    let cgroup = made.join.v2.as_ref().map(|fd| fd.try_clone().at(|| "duplicate a cgroup handle")).transpose()?;
+    let cgroup = cgroup.as_ref().map(|fd| fd.as_fd());
+    let birth = |joined| Birth {
+        plan,
+        channel: inner,
+        joined,
+        opened: made.opened,
+        join: made.join,
+        tree: made.tree,
+        sources: made.sources,
+        nodes: made.nodes,
+        fifo: made.fifo,
+        stdio,
+        laps,
+    };
+    let cloned = laps.step(Step::Clone, || {
+        let first = if needs_joiner { 0 } else { flags };
+        clone3(first, if needs_joiner { None } else { cgroup }).at(|| "clone3 with new namespaces").map_err(explain_clone)
+    })?;
+    let (pid, pidfd) = match cloned {
+        Cloned::Child if needs_joiner => joiner::run(birth(true), flags, cgroup),
+        Cloned::Child => init::run(birth(false)),
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(birth);
+    if let Some(own) = own_pid_namespace {
+        // Hooks must run in rrun's own PID namespace again.
+        setns(own.as_fd(), libc::CLONE_NEWPID as u64).at(|| "return to the own PID namespace")?;
+    }
+    if needs_joiner { joiner::take_over(outer, pidfd) } else { Ok((pidfd, pid)) }
+}
+
+fn explain_clone(e: Error) -> Error {
+    match e.errno() {
+        Some(libc::EPERM) => e.code("E-USERNS").hint("see kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces"),
+        Some(libc::ENOSPC) => e.hint("a limit on namespaces is reached: see user.max_*_namespaces"),
+        _ => e,
+    }
+}
+
+/// Answers init until it is ready; returns the master of its terminal.
+fn converse(plan: &Plan, channel: &Channel, state: &State, pid: i32, pidfd: &OwnedFd, laps: &Laps) -> Result<Option<OwnedFd>> {
+    let wrap = |e: Error| e.context("unable to start container process: error during container init");
+    let mut master = None;
+    loop {
+        match channel.receive()? {
+            Some((Msg::NeedIdMaps, _)) => {
+                if let Some(users) = &plan.users {
+                    users::apply_from_parent(users, pid).map_err(wrap)?;
+                }
+                cgroups::adopt(&plan.cgroups, pid).map_err(wrap)?;
+                channel.send(&Msg::Go(vec![]), None)?;
+            }
+            Some((Msg::Terminal, fd)) => master = fd,
+            Some((Msg::Namespaces, _)) => {
+                let creating = state.oci_json(Status::Creating);
+                laps.step(Step::RuntimeHooks, || runtime_hooks(plan, pid, &creating))
+                    .map_err(|e| e.context("unable to start container process"))?;
+                channel.send(&Msg::Go(creating), None)?;
+            }
+            Some((Msg::SeccompFd, Some(listener))) => {
+                pass_listener(plan, state, pid, &listener).map_err(wrap)?;
+                drop(listener);
+                channel.send(&Msg::Go(vec![]), None)?;
+            }
+            Some((Msg::Ready, _)) => return Ok(master),
+            Some((Msg::Failed(e), _)) => return Err(wrap(e)),
+            Some(_) => return Err(Error::new("the handshake was disturbed")),
+            None => return Err(wrap(died(plan, pidfd))),
+        }
+    }
+}
+
+fn runtime_hooks(plan: &Plan, pid: i32, creating: &[u8]) -> Result<()> {
+    if plan.network.moves_devices() {
+        let path = format!("/proc/{pid}/ns/net");
+        let netns = File::open(&path).at(|| format!("open {path}"))?;
+        network::apply_from_parent(&plan.network, netns.as_fd())?;
+    }
+    hooks::run(&plan.hooks, hooks::Kind::Prestart, creating)?;
+    hooks::run(&plan.hooks, hooks::Kind::CreateRuntime, creating)
+}
+
+fn pass_listener(plan: &Plan, state: &State, pid: i32, listener: &OwnedFd) -> Result<()> {
+    match plan.process.seccomp.as_ref().and_then(|s| s.listener()) {
+        Some((path, metadata)) => seccomp::send_listener(path, metadata, &state.oci_json(Status::Creating), pid, listener.as_fd()),
+        None => Err(Error::new("a seccomp listener without listenerPath")),
+    }
+}
+
+/// Init ended without a word: the kernel killed it.
+fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
+    let how = match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED) {
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("container init was killed by {signal}"),
+        Ok(WaitStatus::Exited(_, status)) => format!("container init ended with status {status}"),
+        _ => "container init is gone".to_owned(),
+    };
+    let error = Error::new(how);
+    match plan.cgroups.memory_limit() {
+        Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => {
+            error.code("E-MEMLOW").config("linux.resources.memory.limit").hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit"))
+        }
+        _ => error,
+    }
+}
+
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::new(format!("pid file {} has no name", path.display())))?;
+    let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&temporary).and_then(|mut f| f.write_all(pid.to_string().as_bytes()));
+    let done = written.and_then(|()| std::fs::rename(&temporary, path));
+    done.at(|| format!("write pid file {}", path.display())).inspect_err(|_| {
+        std::fs::remove_file(&temporary).ok();
+    })
+}
+
+impl Created {
+    /// Leaves the container to a later `start`.
+    pub fn leave(mut self) {
+        drop(self.undo.keep());
+    }
+
+    /// `run`: waits until init has become the program, then runs the poststart hooks. On failure everything is undone.
+    pub fn launch(mut self, plan: &Plan) -> Result<Running> {
+        loop {
+            match self.channel.receive()? {
+                None => break,
+                Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
+                Some(_) => return Err(Error::new("the handshake was disturbed")),
+            }
+        }
+        hooks::run(&plan.hooks, hooks::Kind::Poststart, &self.state.oci_json(Status::Running))?;
+        let dir = self.undo.keep();
+        Ok(Running { pid: self.pid, pidfd: self.pidfd, master: self.master, stdio: self.stdio, dir })
+    }
+}
+
+/// A container whose program runs.
+#[derive(Debug)]
+pub struct Running {
+    /// init's pid on the host.
+    pub pid: i32,
+    /// A handle of init.
+    pub pidfd: OwnedFd,
+    master: Option<OwnedFd>,
+    stdio: Stdio,
+    dir: Option<StateDir>,
+}
+
+impl Running {
+    /// Relays and forwards until the program ends; its status, and the state directory to delete.
+    pub fn wait(self, plan: &Plan, foreground: Foreground) -> Result<(i32, Option<StateDir>)> {
+        let dir = self.dir;
+        foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd()).map(|status| (status, dir))
+    }
+}
