@@ -91,7 +91,13 @@ impl Error {
     }
 
     /// Rebuilds an error that crossed the handshake.
-    pub fn from_parts(op: String, errno: Option<i32>, hint: Option<String>, code: Option<&'static str>, config: Option<String>) -> Self {
+    pub fn from_parts(
+        op: String,
+        errno: Option<i32>,
+        hint: Option<String>,
+        code: Option<&'static str>,
+        config: Option<String>,
+    ) -> Self {
         Self { op, errno, hint, code, config }
     }
 }

@@ -59,8 +59,15 @@ impl Cgroups {
             let Some((mount, fs)) = line.split_once(" - ") else { continue };
             let mount: Vec<&str> = mount.split(' ').collect();
             let fs: Vec<&str> = fs.split(' ').collect();
-            let (Some(root), Some(point), [fstype, _, options, ..]) = (mount.get(3), mount.get(4), fs.as_slice()) else { continue };
-            let place = |controllers: Vec<String>, own: &str| Hierarchy { mountpoint: point.into(), root: root.into(), controllers, own: own.into() };
+            let (Some(root), Some(point), [fstype, _, options, ..]) = (mount.get(3), mount.get(4), fs.as_slice()) else {
+                continue;
+            };
+            let place = |controllers: Vec<String>, own: &str| Hierarchy {
+                mountpoint: point.into(),
+                root: root.into(),
+                controllers,
+                own: own.into(),
+            };
             if *fstype == "cgroup2" {
                 let own = own.lines().find_map(|l| l.strip_prefix("0::")).unwrap_or("/");
                 found.v2.get_or_insert(place(vec![], own));
@@ -70,7 +77,10 @@ impl Cgroups {
             for entry in own.lines() {
                 let mut fields = entry.splitn(3, ':').skip(1);
                 let (Some(names), Some(path)) = (fields.next(), fields.next()) else { continue };
-                if !names.is_empty() && names.split(',').all(|n| options.split(',').any(|o| o == n)) && !found.v1.iter().any(|h| h.controllers == names.split(',').collect::<Vec<_>>()) {
+                if !names.is_empty()
+                    && names.split(',').all(|n| options.split(',').any(|o| o == n))
+                    && !found.v1.iter().any(|h| h.controllers == names.split(',').collect::<Vec<_>>())
+                {
                     found.v1.push(place(names.split(',').map(String::from).collect(), path));
                 }
             }
@@ -87,7 +97,8 @@ impl Cgroups {
 /// An `O_PATH` handle of a trusted host path, for use before and after the clone.
 pub fn host_directory(path: &std::path::Path) -> Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};
-    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty()).at(|| format!("open {}", path.display()))
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
+        .at(|| format!("open {}", path.display()))
 }
 
 #[cfg(test)]

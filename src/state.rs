@@ -74,6 +74,10 @@ impl StateDir {
     pub fn open(_root: &Path, _id: &str) -> Result<Self> {
         Ok(Self)
     }
+    /// Its descriptor's number, for init to close its copy.
+    pub fn number(&self) -> std::os::fd::RawFd {
+        -1
+    }
     /// Its path.
     pub fn path(&self) -> &Path {
         Path::new("/")

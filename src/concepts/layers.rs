@@ -30,7 +30,13 @@ pub struct LayersPlan;
 pub struct Record;
 
 /// Decides the overlay: none when neither annotations nor options ask for one.
-pub fn plan(_spec: &Spec, _host: &Host, _bundle: &Path, _state_dir: &Path, _options: &LayerOptions) -> Result<Option<LayersPlan>> {
+pub fn plan(
+    _spec: &Spec,
+    _host: &Host,
+    _bundle: &Path,
+    _state_dir: &Path,
+    _options: &LayerOptions,
+) -> Result<Option<LayersPlan>> {
     Ok(None)
 }
 

@@ -27,7 +27,13 @@ pub struct Mounted {
 
 /// Decides every mount. `cgroup_dirs`: for cgroup mounts without a cgroup namespace, the container's own groups on the
 /// host: (controllers joined by comma, directory); on v2 one entry with an empty name.
-pub fn plan(_spec: &Spec, _host: &Host, _bundle: &Path, _cgroup_dirs: &[(String, std::path::PathBuf)], _warnings: &mut Warnings) -> Result<MountsPlan> {
+pub fn plan(
+    _spec: &Spec,
+    _host: &Host,
+    _bundle: &Path,
+    _cgroup_dirs: &[(String, std::path::PathBuf)],
+    _warnings: &mut Warnings,
+) -> Result<MountsPlan> {
     Ok(MountsPlan)
 }
 

@@ -97,7 +97,10 @@ pub fn plan(spec: &Spec) -> Result<NamespacesPlan> {
     }
     plan.hostname = spec.hostname().clone().filter(|h| !h.is_empty());
     let domainname = spec.domainname().clone().filter(|d| !d.is_empty());
-    plan.domainname = domainname.map(CString::new).transpose().map_err(|_| Error::new("domainname contains a zero byte").config("domainname"))?;
+    plan.domainname = domainname
+        .map(CString::new)
+        .transpose()
+        .map_err(|_| Error::new("domainname contains a zero byte").config("domainname"))?;
     Ok(plan)
 }
 
@@ -117,7 +120,11 @@ pub fn apply_from_parent(plan: &NamespacesPlan) -> Result<Opened> {
     let file = |join: &Join| {
         open(&join.path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
             .at(|| format!("open {} namespace {}", join.name, join.path.display()))
-            .map_err(|e| e.code("E-NSPATH").config("linux.namespaces").hint("name the file of a living namespace, such as /proc/PID/ns/net"))
+            .map_err(|e| {
+                e.code("E-NSPATH")
+                    .config("linux.namespaces")
+                    .hint("name the file of a living namespace, such as /proc/PID/ns/net")
+            })
     };
     Ok(Opened {
         joins: plan.joins.iter().map(file).collect::<Result<_>>()?,
@@ -129,9 +136,13 @@ pub fn apply_from_parent(plan: &NamespacesPlan) -> Result<Opened> {
 /// Joins one namespace.
 pub fn join(join: &Join, file: &OwnedFd) -> Result<()> {
     setns(file.as_fd(), join.flag).map_err(|err| {
-        let e = Error::os(format!("join {} namespace {}", join.name, join.path.display()), err).code("E-NSPATH").config("linux.namespaces");
+        let e = Error::os(format!("join {} namespace {}", join.name, join.path.display()), err)
+            .code("E-NSPATH")
+            .config("linux.namespaces");
         match e.errno() {
-            Some(libc::EINVAL) => e.hint(format!("the file is of another kind than {}, or this process is in it already", join.name)),
+            Some(libc::EINVAL) => {
+                e.hint(format!("the file is of another kind than {}, or this process is in it already", join.name))
+            }
             _ => e,
         }
     })
@@ -152,7 +163,11 @@ pub fn join_all(plan: &NamespacesPlan, opened: &Opened) -> Result<u64> {
 
 /// Joins what [`join_all`] was refused.
 pub fn join_refused(plan: &NamespacesPlan, opened: &Opened, refused: u64) -> Result<()> {
-    plan.joins.iter().zip(&opened.joins).filter(|(item, _)| refused & item.flag != 0).try_for_each(|(item, file)| join(item, file))
+    plan.joins
+        .iter()
+        .zip(&opened.joins)
+        .filter(|(item, _)| refused & item.flag != 0)
+        .try_for_each(|(item, file)| join(item, file))
 }
 
 /// Inside, after the move into the groups: a cgroup namespace whose root is the container's own group.
@@ -178,7 +193,9 @@ pub fn apply_names(plan: &NamespacesPlan) -> Result<()> {
         nix::unistd::sethostname(name).at(|| format!("sethostname {name}")).map_err(|e| e.config("hostname"))?;
     }
     match &plan.domainname {
-        Some(name) => setdomainname(name).at(|| format!("setdomainname {}", name.to_string_lossy())).map_err(|e| e.config("domainname")),
+        Some(name) => {
+            setdomainname(name).at(|| format!("setdomainname {}", name.to_string_lossy())).map_err(|e| e.config("domainname"))
+        }
         None => Ok(()),
     }
 }
@@ -229,7 +246,9 @@ mod tests {
 
     #[test]
     fn mount_is_joined_last_and_pid_and_user_apart() {
-        let p = of(r#"{"namespaces":[{"type":"mount","path":"/m"},{"type":"ipc","path":"/i"},{"type":"pid","path":"/p"},{"type":"user","path":"/u"}]}"#);
+        let p = of(
+            r#"{"namespaces":[{"type":"mount","path":"/m"},{"type":"ipc","path":"/i"},{"type":"pid","path":"/p"},{"type":"user","path":"/u"}]}"#,
+        );
         assert_eq!(p.joins.iter().map(|j| j.name).collect::<Vec<_>>(), ["ipc", "mount"]);
         assert!(p.pid.is_some() && p.user.is_some() && p.needs_joiner());
     }

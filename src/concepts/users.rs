@@ -74,7 +74,11 @@ fn run_tool(tool: &str, pid: i32, map: &[[u32; 3]]) -> Result<()> {
     let numbers = map.iter().flatten().map(u32::to_string);
     let output = Command::new(tool).arg(pid.to_string()).args(numbers).stdin(Stdio::null()).output();
     let output = match output {
-        Err(e) => return Err(Error::os(format!("run {tool}"), e).code("E-IDMAP").hint("install uidmap, which has newuidmap and newgidmap")),
+        Err(e) => {
+            return Err(Error::os(format!("run {tool}"), e)
+                .code("E-IDMAP")
+                .hint("install uidmap, which has newuidmap and newgidmap"));
+        }
         Ok(output) => output,
     };
     if output.status.success() {
@@ -82,7 +86,9 @@ fn run_tool(tool: &str, pid: i32, map: &[[u32; 3]]) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: String = said.trim().chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(Error::new(format!("{tool} refused the mapping: {said}")).code("E-IDMAP").hint("see the ranges granted in /etc/subuid and /etc/subgid"))
+    Err(Error::new(format!("{tool} refused the mapping: {said}"))
+        .code("E-IDMAP")
+        .hint("see the ranges granted in /etc/subuid and /etc/subgid"))
 }
 
 /// Inside, once the maps are written: becomes root of the new namespace, where root is mapped. The process was born with
@@ -105,7 +111,9 @@ fn unmapped(e: Error) -> Error {
 impl UsersPlan {
     /// The host's uid and gid of the container's root; the overflow ids if it has none.
     pub fn root(&self) -> (u32, u32) {
-        let of = |map: &[[u32; 3]]| map.iter().find(|[inside, _, size]| *inside == 0 && *size > 0).map_or(65534, |[_, outside, _]| *outside);
+        let of = |map: &[[u32; 3]]| {
+            map.iter().find(|[inside, _, size]| *inside == 0 && *size > 0).map_or(65534, |[_, outside, _]| *outside)
+        };
         (of(&self.uid_map), of(&self.gid_map))
     }
 
@@ -113,7 +121,9 @@ impl UsersPlan {
     pub fn describe(&self) -> Vec<String> {
         let who = if self.writer == Writer::Tools { " by newuidmap and newgidmap" } else { "" };
         let lines = |kind: &str, map: &[[u32; 3]]| -> Vec<String> {
-            map.iter().map(|[inside, outside, size]| format!("map {kind} {inside} to {outside} of the host, {size} ids{who}")).collect()
+            map.iter()
+                .map(|[inside, outside, size]| format!("map {kind} {inside} to {outside} of the host, {size} ids{who}"))
+                .collect()
         };
         [lines("uid", &self.uid_map), lines("gid", &self.gid_map)].concat()
     }

@@ -26,7 +26,8 @@ pub fn make(state_dir: &Path) -> Result<OwnedFd> {
     let at = || format!("make {}", path.display());
     mkfifo(&path, Mode::from_bits_truncate(0o622)).at(at)?;
     // The mode is subject to the umask, but init opens it as the container's user; only the descriptor leads here.
-    fchmodat(nix::fcntl::AT_FDCWD, &path, Mode::from_bits_truncate(0o622), nix::sys::stat::FchmodatFlags::FollowSymlink).at(at)?;
+    fchmodat(nix::fcntl::AT_FDCWD, &path, Mode::from_bits_truncate(0o622), nix::sys::stat::FchmodatFlags::FollowSymlink)
+        .at(at)?;
     open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at(at)
 }
 

@@ -13,7 +13,7 @@
 //!
 //! With a `SECCOMP_RET_NOTIFY` filter that is installed last, `SeccompFd` comes after `Ready`.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
@@ -103,6 +103,11 @@ impl Channel {
     pub fn pair() -> Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).at(|| "socketpair")?;
         Ok((Self(a), Self(b)))
+    }
+
+    /// Its number, for the child's copy to be closed.
+    pub fn number(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 
     /// Sends one message, with a descriptor if it carries one.

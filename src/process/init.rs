@@ -6,20 +6,21 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::foreground::Foreground;
 use super::gate;
 use super::handshake::{Channel, Msg};
 use super::laps::Laps;
-use super::stdio::{self, Stdio};
+use super::stdio::{self, Stdio, StdioPlan};
 use crate::concepts::{
-    capabilities, cgroups, devices, hooks, identity, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling, seccomp, sysctl,
-    users,
+    capabilities, cgroups, devices, hooks, identity, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling,
+    seccomp, sysctl, users,
 };
 use crate::error::{At, Error, Result};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, ProcessPlan, Step};
+use crate::sys::fd::close_copy;
 use crate::sys::process::{execve, exit_now, prctl};
 use crate::sys::procfs::ProcFs;
 
@@ -43,6 +44,9 @@ pub struct Birth<'a> {
     pub nodes: devices::Sources,
     /// Stdio.
     pub stdio: &'a Stdio,
+    /// Descriptors of the parent alone: its end of the handshake, whose closing must be seen, and the state directory,
+    /// whose lock must not outlive the parent.
+    pub parent_only: [RawFd; 2],
     /// The gate.
     pub fifo: Option<OwnedFd>,
     /// The stopwatch.
@@ -51,11 +55,13 @@ pub struct Birth<'a> {
 
 /// Becomes the program, or tells the parent (after the gate: `start`) why not and ends.
 pub fn run(birth: Birth) -> ! {
+    birth.parent_only.into_iter().for_each(close_copy);
     let Birth { fifo, laps, .. } = birth;
     let (plan, channel) = (birth.plan, birth.channel);
     let rest = Rest { joined: birth.joined, opened: birth.opened, join: birth.join, tree: birth.tree, nodes: birth.nodes };
     let made = prepare(plan, &channel, rest, birth.sources, birth.stdio, laps);
-    let (proc, program, state) = made.and_then(|(proc, program)| Ok((proc, program, ready(&channel)?))).unwrap_or_else(|e| fail(&channel, e));
+    let (proc, program, state) =
+        made.and_then(|(proc, program)| Ok((proc, program, ready(&channel)?))).unwrap_or_else(|e| fail(&channel, e));
     let Some(fifo) = fifo else {
         let Err(error) = launch(plan, &channel, &program, &state, laps);
         fail(&channel, error)
@@ -76,20 +82,27 @@ struct Rest {
     nodes: devices::Sources,
 }
 
-fn fail(channel: &Channel, error: Error) -> ! {
+pub(super) fn fail(channel: &Channel, error: Error) -> ! {
     // If even this cannot be said, the parent sees the end of the stream.
     channel.send(&Msg::Failed(error), None).ok();
     exit_now(1)
 }
 
-fn ready(channel: &Channel) -> Result<Vec<u8>> {
+pub(super) fn ready(channel: &Channel) -> Result<Vec<u8>> {
     channel.send(&Msg::Ready, None)?;
     channel.wait_go()
 }
 
 /// Everything up to `created`.
 #[allow(clippy::too_many_lines)] // A flat list: one line a step.
-fn prepare(plan: &mut Plan, channel: &Channel, rest: Rest, sources: mounts::Sources, stdio: &Stdio, laps: &Laps) -> Result<(ProcFs, CString)> {
+fn prepare(
+    plan: &mut Plan,
+    channel: &Channel,
+    rest: Rest,
+    sources: mounts::Sources,
+    stdio: &Stdio,
+    laps: &Laps,
+) -> Result<(ProcFs, CString)> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     // Signals that rrun blocked or ignored are not the container's affair.
     Foreground::reset_in_child()?;
@@ -118,8 +131,6 @@ fn prepare(plan: &mut Plan, channel: &Channel, rest: Rest, sources: mounts::Sour
     let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
     step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
     step(Step::Time, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
-    // Before anything of the image is read: a hostile image cannot make rrun exceed them.
-    step(Step::Limits, &mut || limits::apply(&plan.process.limits, &proc))?;
     let mut tree = Some(rest.tree);
     let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take().expect("taken once")))?;
     let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
@@ -144,45 +155,72 @@ fn prepare(plan: &mut Plan, channel: &Channel, rest: Rest, sources: mounts::Sour
     }
     // Last of the file system: mount points had to be made before.
     step(Step::FinishRoot, &mut || rootfs::finish(&plan.rootfs, root.as_fd()))?;
-    step(Step::Scheduling, &mut || scheduling::apply(&plan.process.scheduling))?;
-    identity::finish_environment(&mut plan.process.identity)?;
-    step(Step::Descriptors, &mut || stdio::close_rest(&plan.stdio))?;
+    // Handles of the tree are closed, not merely marked; and a low RLIMIT_NOFILE counts what is open.
+    drop((root, mounted));
+    let program = take_attributes(&mut plan.process, &plan.stdio, channel, &proc, laps)?;
+    Ok((proc, program))
+}
+
+/// The attributes of the process, and its program: what `create` and `exec` share.
+pub(super) fn take_attributes(
+    process: &mut ProcessPlan,
+    stdio: &StdioPlan,
+    channel: &Channel,
+    proc: &ProcFs,
+    laps: &Laps,
+) -> Result<CString> {
+    let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
+    // Before a file of the image is read. Not earlier: the limits are the program's, and may leave too little for set-up.
+    step(Step::Limits, &mut || limits::apply(&process.limits, proc))?;
+    step(Step::Scheduling, &mut || scheduling::apply(&process.scheduling))?;
+    identity::finish_environment(&mut process.identity)?;
+    step(Step::Descriptors, &mut || stdio::close_rest(stdio))?;
     // Before no_new_privs, which may forbid the transition.
-    step(Step::Labels, &mut || lsm::apply(&plan.process.lsm, &proc))?;
-    if plan.seccomp_early() {
-        step(Step::SeccompEarly, &mut || filter(plan, channel))?;
+    step(Step::Labels, &mut || lsm::apply(&process.lsm, proc))?;
+    if process.seccomp_early() {
+        step(Step::SeccompEarly, &mut || filter(process, channel))?;
     }
-    step(Step::Bounding, &mut || capabilities::apply_bounding(&plan.process.capabilities))?;
-    step(Step::User, &mut || become_user(plan))?;
+    step(Step::Bounding, &mut || capabilities::apply_bounding(&process.capabilities))?;
+    step(Step::User, &mut || become_user(&process.identity))?;
     step(Step::Capabilities, &mut || {
-        capabilities::apply(&plan.process.capabilities)?;
-        let on = plan.process.no_new_privileges;
+        capabilities::apply(&process.capabilities)?;
+        let on = process.no_new_privileges;
         if on { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0).map(drop).at(|| "prctl PR_SET_NO_NEW_PRIVS") } else { Ok(()) }
     })?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
-    let program = laps.step(Step::Program, || identity::find_program(&plan.process.identity))?;
+    let program = laps.step(Step::Program, || identity::find_program(&process.identity))?;
     // A listener can only be handed over while the parent is there.
-    if !plan.seccomp_early() && plan.has_listener() {
-        step(Step::SeccompLate, &mut || filter(plan, channel))?;
+    if !process.seccomp_early() && process.has_listener() {
+        step(Step::SeccompLate, &mut || filter(process, channel))?;
     }
-    Ok((proc, program))
+    Ok(program)
 }
 
 /// From the open gate to the program.
 fn launch(plan: &Plan, channel: &Channel, program: &CString, state: &[u8], laps: &Laps) -> Result<Infallible> {
     laps.step(Step::StartHooks, || hooks::run(&plan.hooks, hooks::Kind::StartContainer, state))?;
+    become_program(&plan.process, channel, program, laps)
+}
+
+/// The last two steps.
+pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: &CString, laps: &Laps) -> Result<Infallible> {
     // As late as possible: whatever rrun still calls after it, the profile would have to allow.
-    if !plan.seccomp_early() && !plan.has_listener() {
-        laps.step(Step::SeccompLate, || filter(plan, channel))?;
+    if !process.seccomp_early() && !process.has_listener() {
+        laps.step(Step::SeccompLate, || filter(process, channel))?;
     }
     laps.step(Step::Execve, || {
-        let identity = &plan.process.identity;
-        let error = execve(program, &identity.args, &identity.env);
+        let error = execve(program, &process.identity.args, &process.identity.env);
         Err(identity::explain_execve(program, error))
     })
 }
 
-fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::Mounted, root: &crate::sys::resolve::Root) -> Result<()> {
+fn take_stdio(
+    plan: &Plan,
+    channel: &Channel,
+    stdio: &Stdio,
+    mounted: &mounts::Mounted,
+    root: &crate::sys::resolve::Root,
+) -> Result<()> {
     if !plan.stdio.terminal {
         return stdio::take(&plan.stdio, stdio, None);
     }
@@ -190,7 +228,10 @@ fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::M
     let pts = match &mounted.pts {
         Some(pts) => pts,
         None => {
-            found = root.resolve(Path::new("/dev/pts")).at(|| "open /dev/pts").map_err(|e| e.hint("a terminal needs a devpts mount on /dev/pts"))?;
+            found = root
+                .resolve(Path::new("/dev/pts"))
+                .at(|| "open /dev/pts")
+                .map_err(|e| e.hint("a terminal needs a devpts mount on /dev/pts"))?;
             &found
         }
     };
@@ -202,8 +243,7 @@ fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::M
 
 /// Working directory, groups and ids. The directory is entered as root if the user could not, and as the user if root
 /// could not (a network file system): either suffices, and both are verified.
-fn become_user(plan: &Plan) -> Result<()> {
-    let identity = &plan.process.identity;
+fn become_user(identity: &identity::IdentityPlan) -> Result<()> {
     let entered = identity::enter_cwd(identity);
     identity::apply_user(identity)?;
     if entered.is_err() {
@@ -213,8 +253,8 @@ fn become_user(plan: &Plan) -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).map(drop).at(|| "prctl PR_SET_DUMPABLE")
 }
 
-fn filter(plan: &Plan, channel: &Channel) -> Result<()> {
-    let Some(profile) = &plan.process.seccomp else { return Ok(()) };
+fn filter(process: &ProcessPlan, channel: &Channel) -> Result<()> {
+    let Some(profile) = &process.seccomp else { return Ok(()) };
     if let Some(listener) = seccomp::apply(profile)? {
         channel.send(&Msg::SeccompFd, Some(listener.as_fd()))?;
         drop(listener);

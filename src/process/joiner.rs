@@ -5,7 +5,7 @@
 //! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
@@ -16,10 +16,14 @@ use crate::error::{At, Error, Result};
 use crate::sys::process::{Cloned, clone3, exit_now};
 
 /// The joiner's life: joins, clones init, tells the parent, ends.
-pub fn run(birth: Birth, flags: u64, cgroup: Option<BorrowedFd>) -> ! {
+pub fn run(birth: Birth, flags: u64, group: Option<OwnedFd>) -> ! {
+    let cgroup = group.as_ref().map(|fd| fd.as_fd());
     let cloned = join(&birth).and_then(|()| clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner"));
     let sent = match cloned {
-        Ok(Cloned::Child) => init::run(birth),
+        Ok(Cloned::Child) => {
+            drop(group);
+            init::run(birth)
+        }
         Ok(Cloned::Parent { pid, pidfd }) => birth.channel.send(&Msg::Joined(pid), Some(pidfd.as_fd())),
         Err(error) => birth.channel.send(&Msg::Failed(error), None),
     };

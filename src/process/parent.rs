@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -105,12 +105,13 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, announce: &Annou
     laps.step(Step::State, || save(&undo, &state))?;
     let mut stdio = Stdio::default();
     let (channel, made) = make(plan, &mut stdio, laps)?;
-    let pidfd = split(plan, channel.1, made, &stdio, laps, &channel.0)?;
-    undo.init = Some(pidfd.0.try_clone().at(|| "duplicate a pidfd")?);
-    (state.pid, state.start_time) = (pidfd.1, start_time(pidfd.1).unwrap_or(0));
-    let (pidfd, pid) = pidfd;
+    let (channel, inner) = channel;
+    let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
+    let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
+    undo.init = Some(pidfd.try_clone().at(|| "duplicate a pidfd")?);
+    (state.pid, state.start_time) = (pid, start_time(pid).unwrap_or(0));
     stdio::close_inside(&mut stdio);
-    let master = converse(plan, &channel.0, &state, pid, &pidfd, laps)?;
+    let master = converse(plan, &channel, &state, pid, &pidfd, laps)?;
     let master = match master {
         Some(master) if plan.stdio.console_socket.is_some() => {
             stdio::hand_over(&plan.stdio, &stdio, master.as_fd())?;
@@ -129,8 +130,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, announce: &Annou
             None => Ok(()),
         }
     })?;
-    channel.0.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
-    Ok(Created { pid, pidfd, state, master, stdio, channel: channel.0, undo })
+    channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
+    Ok(Created { pid, pidfd, state, master, stdio, channel, undo })
 }
 
 /// Everything before the clone. Errors of trees read like errors of mounts, wherever they are found.
@@ -140,7 +141,9 @@ fn make(plan: &Plan, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channe
         .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
         .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
     let owner = plan.users.as_ref().map_or((0, 0), |u| u.root());
-    let overlay = laps.step(Step::Layers, || plan.layers.as_ref().map(|l| layers::apply_from_parent(l, owner)).transpose()).map_err(inside)?;
+    let overlay = laps
+        .step(Step::Layers, || plan.layers.as_ref().map(|l| layers::apply_from_parent(l, owner)).transpose())
+        .map_err(inside)?;
     let tree = laps.step(Step::RootTree, || rootfs::apply_from_parent(&plan.rootfs, overlay)).map_err(inside)?;
     let sources = laps.step(Step::Sources, || mounts::apply_from_parent(&plan.mounts)).map_err(inside)?;
     let nodes = devices::apply_from_parent(&plan.devices).map_err(inside)?;
@@ -153,7 +156,15 @@ fn make(plan: &Plan, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channe
 }
 
 /// The clone: returns init's pidfd and pid.
-fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps, outer: &Channel) -> Result<(OwnedFd, i32)> {
+fn split(
+    plan: &mut Plan,
+    inner: Channel,
+    mut made: Made,
+    stdio: &Stdio,
+    laps: &Laps,
+    outer: &Channel,
+    parent_only: [RawFd; 2],
+) -> Result<(OwnedFd, i32)> {
     // Init must be out of reach of a neighbour in a joined PID namespace from its first moment (CVE-2016-9962). Without
     // privilege the parent could not write the maps of a process it may not look into; there init does it itself.
     if nix::unistd::geteuid().is_root() {
@@ -168,8 +179,8 @@ fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps
         None => None,
     };
     let (flags, needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
-    let cgroup = made.join.v2.as_ref().map(|fd| fd.try_clone().at(|| "duplicate a cgroup handle")).transpose()?;
-    let cgroup = cgroup.as_ref().map(|fd| fd.as_fd());
+    let group = made.join.v2.take();
+    let cgroup = group.as_ref().map(|fd| fd.as_fd());
     let birth = |joined| Birth {
         plan,
         channel: inner,
@@ -180,6 +191,7 @@ fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps
         sources: made.sources,
         nodes: made.nodes,
         fifo: made.fifo,
+        parent_only,
         stdio,
         laps,
     };
@@ -188,8 +200,11 @@ fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps
         clone3(first, if needs_joiner { None } else { cgroup }).at(|| "clone3 with new namespaces").map_err(explain_clone)
     })?;
     let (pid, pidfd) = match cloned {
-        Cloned::Child if needs_joiner => joiner::run(birth(true), flags, cgroup),
-        Cloned::Child => init::run(birth(false)),
+        Cloned::Child if needs_joiner => joiner::run(birth(true), flags, group),
+        Cloned::Child => {
+            drop(group);
+            init::run(birth(false))
+        }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(birth);
@@ -202,7 +217,9 @@ fn split(plan: &mut Plan, inner: Channel, made: Made, stdio: &Stdio, laps: &Laps
 
 fn explain_clone(e: Error) -> Error {
     match e.errno() {
-        Some(libc::EPERM) => e.code("E-USERNS").hint("see kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces"),
+        Some(libc::EPERM) => {
+            e.code("E-USERNS").hint("see kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces")
+        }
         Some(libc::ENOSPC) => e.hint("a limit on namespaces is reached: see user.max_*_namespaces"),
         _ => e,
     }
@@ -253,7 +270,9 @@ fn runtime_hooks(plan: &Plan, pid: i32, creating: &[u8]) -> Result<()> {
 
 fn pass_listener(plan: &Plan, state: &State, pid: i32, listener: &OwnedFd) -> Result<()> {
     match plan.process.seccomp.as_ref().and_then(|s| s.listener()) {
-        Some((path, metadata)) => seccomp::send_listener(path, metadata, &state.oci_json(Status::Creating), pid, listener.as_fd()),
+        Some((path, metadata)) => {
+            seccomp::send_listener(path, metadata, &state.oci_json(Status::Creating), pid, listener.as_fd())
+        }
         None => Err(Error::new("a seccomp listener without listenerPath")),
     }
 }
@@ -267,9 +286,10 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
     };
     let error = Error::new(how);
     match plan.cgroups.memory_limit() {
-        Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => {
-            error.code("E-MEMLOW").config("linux.resources.memory.limit").hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit"))
-        }
+        Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => error
+            .code("E-MEMLOW")
+            .config("linux.resources.memory.limit")
+            .hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit")),
         _ => error,
     }
 }
@@ -277,7 +297,12 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
 fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::new(format!("pid file {} has no name", path.display())))?;
     let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&temporary).and_then(|mut f| f.write_all(pid.to_string().as_bytes()));
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o666)
+        .open(&temporary)
+        .and_then(|mut f| f.write_all(pid.to_string().as_bytes()));
     let done = written.and_then(|()| std::fs::rename(&temporary, path));
     done.at(|| format!("write pid file {}", path.display())).inspect_err(|_| {
         std::fs::remove_file(&temporary).ok();

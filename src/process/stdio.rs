@@ -24,7 +24,13 @@ pub struct StdioPlan {
 }
 
 /// Decides it; `name` is rrun's own name in the canonical texts.
-pub fn plan(_process: &Process, _name: &str, _foreground: bool, _console_socket: Option<PathBuf>, _preserve_fds: u32) -> Result<StdioPlan> {
+pub fn plan(
+    _process: &Process,
+    _name: &str,
+    _foreground: bool,
+    _console_socket: Option<PathBuf>,
+    _preserve_fds: u32,
+) -> Result<StdioPlan> {
     Ok(StdioPlan::default())
 }
 

@@ -32,6 +32,13 @@ pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
+/// Closes a child's copy of a descriptor that belongs to its parent. Only for a process fresh from clone3 that never returns
+/// to the frames that own `number`.
+pub fn close_copy(number: RawFd) {
+    // SAFETY: the owner's destructor runs in the parent only; here nobody uses the number again.
+    unsafe { libc::close(number) };
+}
+
 /// The current directory as a handle argument (`AT_FDCWD`).
 pub fn cwd() -> BorrowedFd<'static> {
     // SAFETY: AT_FDCWD is no descriptor that could be closed.

@@ -45,7 +45,9 @@ impl Filesystem {
     /// fsopen(2).
     pub fn open(fstype: &CStr) -> io::Result<Self> {
         // SAFETY: fstype is NUL-terminated.
-        let fd = check(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), 1 /* FSOPEN_CLOEXEC */) })?;
+        let fd = check(unsafe {
+            libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), 1 /* FSOPEN_CLOEXEC */)
+        })?;
         // SAFETY: a new descriptor that only we own.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
     }
@@ -74,7 +76,9 @@ impl Filesystem {
     pub fn mount(&self, attributes: u64) -> io::Result<OwnedFd> {
         self.config(CMD_CREATE, ptr::null(), ptr::null(), 0)?;
         // SAFETY: plain numbers.
-        let fd = check(unsafe { libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), 1 /* FSMOUNT_CLOEXEC */, attributes) })?;
+        let fd = check(unsafe {
+            libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), 1 /* FSMOUNT_CLOEXEC */, attributes)
+        })?;
         // SAFETY: a new descriptor that only we own.
         Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     }
@@ -110,7 +114,14 @@ pub fn set_attributes(mount: BorrowedFd, recursive: bool, attributes: &Attribute
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: attributes is laid out as struct mount_attr and lives across the call.
     let ret = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), flags, ptr::from_ref(attributes), size_of::<Attributes>())
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            ptr::from_ref(attributes),
+            size_of::<Attributes>(),
+        )
     };
     check(ret).map(drop)
 }
@@ -119,9 +130,8 @@ pub fn set_attributes(mount: BorrowedFd, recursive: bool, attributes: &Attribute
 pub fn attach(mount: BorrowedFd, target: BorrowedFd) -> io::Result<()> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are empty, NUL-terminated strings.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), target.as_raw_fd(), c"".as_ptr(), flags)
-    };
+    let ret =
+        unsafe { libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), target.as_raw_fd(), c"".as_ptr(), flags) };
     check(ret).map(drop)
 }
 

@@ -71,7 +71,8 @@ pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 /// pidfd_send_signal(2). Signal 0 only asks whether the process is there.
 pub fn pidfd_signal(pidfd: BorrowedFd, signal: i32) -> io::Result<()> {
     // SAFETY: a null siginfo asks for the default one.
-    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<libc::c_void>(), 0) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<libc::c_void>(), 0) })
+        .map(drop)
 }
 
 /// prctl(2) with up to three arguments; the unused ones are zero.
@@ -117,7 +118,14 @@ pub fn execve(path: &CStr, args: &StringVector, env: &StringVector) -> io::Error
 pub fn execve_fd(fd: BorrowedFd, args: &StringVector, env: &StringVector) -> io::Error {
     // SAFETY: as for execve.
     unsafe {
-        libc::syscall(libc::SYS_execveat, fd.as_raw_fd(), c"".as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr(), libc::AT_EMPTY_PATH)
+        libc::syscall(
+            libc::SYS_execveat,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            args.pointers.as_ptr(),
+            env.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
     };
     io::Error::last_os_error()
 }

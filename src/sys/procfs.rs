@@ -22,7 +22,8 @@ impl ProcFs {
     /// A private procfs of the caller's PID namespace (fsopen(2)); where that is not allowed (a user namespace below a
     /// masked `/proc`), a copy of the mount at `/proc`; where even that is not, `/proc` itself. In each case a procfs root.
     pub fn open() -> io::Result<Self> {
-        let fresh = || Filesystem::open(c"proc")?.mount(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC);
+        let fresh =
+            || Filesystem::open(c"proc")?.mount(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC);
         // SAFETY: AT_FDCWD is always valid to borrow; it is no descriptor that could be closed.
         let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
         let fd = fresh()

@@ -45,7 +45,9 @@ pub fn openat2(dir: BorrowedFd, path: &CStr, flags: i32, mode: u32, resolve: u64
     how.resolve = resolve;
     for _ in 0..RETRIES {
         // SAFETY: path is NUL-terminated and how lives across the call; the result is a new descriptor or an error.
-        let ret = unsafe { libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw mut how, size_of::<libc::open_how>()) };
+        let ret = unsafe {
+            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw mut how, size_of::<libc::open_how>())
+        };
         match check(ret) {
             // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
             Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }),

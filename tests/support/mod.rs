@@ -105,7 +105,8 @@ fn base_root() -> &'static Path {
             std::os::unix::fs::symlink("busybox", base.join("bin").join(applet)).expect("link an applet");
         }
         std::fs::copy(witness_path(), base.join("bin/witness")).expect("copy the witness (cargo build --examples)");
-        std::fs::write(base.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n").expect("passwd");
+        std::fs::write(base.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
+            .expect("passwd");
         std::fs::write(base.join("etc/group"), "root:x:0:\nuser:x:1000:\n").expect("group");
         base
     })
@@ -191,7 +192,8 @@ impl Bundle {
 
     /// Writes config.json as it stands now.
     pub fn write(&self) -> &Self {
-        std::fs::write(self.path().join("config.json"), serde_json::to_vec_pretty(&self.config).expect("JSON")).expect("write config.json");
+        std::fs::write(self.path().join("config.json"), serde_json::to_vec_pretty(&self.config).expect("JSON"))
+            .expect("write config.json");
         self
     }
 

@@ -20,7 +20,13 @@ pub fn apply(_plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
 }
 
 /// Outside: sends the listener with the state of the container to whoever answers for it.
-pub fn send_listener(_path: &std::path::Path, _metadata: &str, _state: &[u8], _pid: i32, _listener: std::os::fd::BorrowedFd) -> Result<()> {
+pub fn send_listener(
+    _path: &std::path::Path,
+    _metadata: &str,
+    _state: &[u8],
+    _pid: i32,
+    _listener: std::os::fd::BorrowedFd,
+) -> Result<()> {
     Ok(())
 }
 

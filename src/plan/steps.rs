@@ -1,0 +1,159 @@
+//! The steps of making a container, in order: the one list that the code follows, `rrun plan` prints, `--debug` times, and
+//! faults are injected by.
+
+/// Which process takes a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// rrun itself, outside.
+    Parent,
+    /// The container's first process.
+    Init,
+}
+
+/// Every step of making a container, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The id is claimed: from here `delete --force` can clean up.
+    State,
+    /// Groups are made and limited.
+    Cgroups,
+    /// The layers are stacked.
+    Layers,
+    /// The root's tree is copied, not yet attached.
+    RootTree,
+    /// The trees to bind are copied, with their final attributes.
+    Sources,
+    /// Terminal sockets, pipes, the fifo of the gate.
+    Stdio,
+    /// The one clone3.
+    Clone,
+    /// The process moves into its groups, before it reads anything of the image.
+    EnterCgroups,
+    /// It becomes root of its user namespace.
+    Users,
+    /// It joins namespaces of others.
+    Join,
+    /// Its own cgroup namespace.
+    CgroupNamespace,
+    /// A session of its own.
+    Session,
+    /// The session keyring.
+    Keyring,
+    /// The private procfs for everything rrun writes to /proc.
+    Procfs,
+    /// A time namespace with offsets.
+    Time,
+    /// The root's tree is attached.
+    AttachRoot,
+    /// The bundle's mounts.
+    Mounts,
+    /// Device nodes and links.
+    Devices,
+    /// The terminal and /dev/console.
+    Terminal,
+    /// Outside: network devices move, prestart and createRuntime hooks run.
+    RuntimeHooks,
+    /// createContainer hooks.
+    ContainerHooks,
+    /// The root becomes /, the host's tree is gone.
+    EnterRoot,
+    /// Paths are hidden and write-protected.
+    Masks,
+    /// Host and domain name.
+    Names,
+    /// Kernel parameters.
+    Sysctl,
+    /// The loopback device.
+    Network,
+    /// The root's own propagation and read-only flag.
+    FinishRoot,
+    /// oom_score_adj and rlimits, in place before a file of the image is read.
+    Limits,
+    /// Scheduler, I/O priority, memory policy, personality.
+    Scheduling,
+    /// Descriptors but stdio and the preserved ones will close.
+    Descriptors,
+    /// Labels for the execve.
+    Labels,
+    /// The filter, when installing it needs a capability that the next steps drop.
+    SeccompEarly,
+    /// The bounding set.
+    Bounding,
+    /// Working directory, groups, ids.
+    User,
+    /// The other capability sets; no new privileges.
+    Capabilities,
+    /// The program is looked up as the user who will run it.
+    Program,
+    /// Outside: state and pid file tell that the container is created.
+    Created,
+    /// Init waits for `start`.
+    Gate,
+    /// startContainer hooks.
+    StartHooks,
+    /// The filter, as late as possible.
+    SeccompLate,
+    /// execve.
+    Execve,
+}
+
+impl Step {
+    /// All steps in order.
+    pub const ALL: [Self; 41] = {
+        use Step::*;
+        [
+            State,
+            Cgroups,
+            Layers,
+            RootTree,
+            Sources,
+            Stdio,
+            Clone,
+            EnterCgroups,
+            Users,
+            Join,
+            CgroupNamespace,
+            Session,
+            Keyring,
+            Procfs,
+            Time,
+            AttachRoot,
+            Mounts,
+            Devices,
+            Terminal,
+            RuntimeHooks,
+            ContainerHooks,
+            EnterRoot,
+            Masks,
+            Names,
+            Sysctl,
+            Network,
+            FinishRoot,
+            Limits,
+            Scheduling,
+            Descriptors,
+            Labels,
+            SeccompEarly,
+            Bounding,
+            User,
+            Capabilities,
+            Program,
+            Created,
+            Gate,
+            StartHooks,
+            SeccompLate,
+            Execve,
+        ]
+    };
+
+    /// Which process takes it.
+    pub fn side(self) -> Side {
+        match self {
+            Self::State | Self::Cgroups | Self::Layers | Self::RootTree | Self::Sources | Self::Stdio | Self::Clone => {
+                Side::Parent
+            }
+            Self::RuntimeHooks | Self::Created => Side::Parent,
+            _ => Side::Init,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `create`: makes the container up to the point where only its program is missing, and leaves it to `start`.
+
+use std::path::{Path, PathBuf};
+
+use super::Outcome;
+use crate::bundle::{self, Bundle};
+use crate::cli::{CreateArgs, Global, id_candidates};
+use crate::error::{At, Error, Result};
+use crate::host::Host;
+use crate::log::{Journal, now};
+use crate::plan::{self, Plan, Request};
+use crate::process::laps::Laps;
+use crate::process::parent::{self, Announce};
+use crate::state::{State, StateDir};
+
+/// Everything a container is made from, its id claimed.
+pub struct Setup {
+    /// The plan.
+    pub plan: Plan,
+    /// The state to be saved.
+    pub state: State,
+    /// The claimed directory.
+    pub dir: StateDir,
+    /// Whom to tell of the process.
+    pub announce: Announce,
+    /// The stopwatch.
+    pub laps: Laps,
+}
+
+/// Reads the bundle, plans, and claims the id. Nothing is made before all of the input was found good.
+pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool, journal: &mut Journal) -> Result<Setup> {
+    let here = std::env::current_dir().at(|| "find the current directory")?;
+    let path = args.bundle.as_ref().map_or(here.clone(), |b| here.join(b));
+    let bundle = bundle::load(&path, journal.warnings())?;
+    let host = Host::ask()?;
+    for id in id_candidates(args.id.as_deref(), &bundle.path) {
+        let state_dir = global.root.join(&id);
+        let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver: global.driver, args, starts, foreground };
+        let plan = plan::make(&request, journal.warnings())?;
+        journal.refuse_warnings(global.strict)?;
+        let state = new_state(&bundle, &host, &plan, args);
+        match StateDir::create(&global.root, &id) {
+            Err(e) if args.id.is_none() && e.errno() == Some(libc::EEXIST) => continue,
+            dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args, &here), laps: Laps::new(global.debug)? }),
+        }
+    }
+    Err(Error::new(format!("no free id for {}", bundle.path.display())).hint("name one: rrun run --bundle DIR ID"))
+}
+
+fn announce(args: &CreateArgs, here: &Path) -> Announce {
+    let absolute = |p: &PathBuf| here.join(p);
+    Announce { pid_file: args.pid_file.as_ref().map(absolute), pidfd_socket: args.pidfd_socket.as_ref().map(absolute) }
+}
+
+fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> State {
+    let spec = &bundle.spec;
+    let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref()).into_iter().flatten();
+    State {
+        id: plan.id.clone(),
+        oci_version: spec.version().clone(),
+        pid: 0,
+        start_time: 0,
+        boot_id: host.boot_id(),
+        created: now(),
+        bundle: bundle.path.clone(),
+        rootfs: plan.rootfs.path.clone(),
+        owner: host.owner(),
+        rootless: host.rootless,
+        annotations: spec.annotations().clone().unwrap_or_default(),
+        cgroups: plan.cgroups.record(),
+        layers: plan.layers.as_ref().map(|l| l.record()),
+        namespaces: namespaces.map(|n| (crate::concepts::namespaces::flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
+        hooks: spec.hooks().clone(),
+        no_new_keyring: args.no_new_keyring,
+    }
+}
+
+/// Creates the container and leaves it waiting.
+pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<Outcome> {
+    let Setup { mut plan, state, dir, announce, laps } = set_up(global, args, false, false, journal)?;
+    let created = parent::create(&mut plan, state, dir, &announce, &laps);
+    journal.debug_lines(laps.lines(&plan));
+    created?.leave();
+    Ok(Outcome::default())
+}

@@ -1,0 +1,43 @@
+//! `plan`: prints every step that `run` would take, per process, in order, and takes none.
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::bundle;
+use crate::cli::{Global, PlanArgs};
+use crate::error::{At, Result};
+use crate::host::Host;
+use crate::log::Journal;
+use crate::plan::{self, Request, Side, Step};
+
+#[derive(Serialize)]
+struct Line {
+    process: &'static str,
+    step: String,
+    text: String,
+}
+
+/// Prints the plan of a bundle as text, or as a JSON array with `--json`.
+pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Outcome> {
+    let here = std::env::current_dir().at(|| "find the current directory")?;
+    let path = args.create.bundle.as_ref().map_or(here.clone(), |b| here.join(b));
+    let bundle = bundle::load(&path, journal.warnings())?;
+    let host = Host::ask()?;
+    let name = bundle.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let id = args.create.id.clone().unwrap_or(name);
+    let state_dir = global.root.join(&id);
+    let (driver, create) = (global.driver, &args.create);
+    let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver, args: create, starts: true, foreground: true };
+    let plan = plan::make(&request, journal.warnings())?;
+    journal.refuse_warnings(global.strict)?;
+    let lines = Step::ALL.into_iter().flat_map(|step| {
+        let process = if step.side() == Side::Parent { "parent" } else { "init" };
+        plan.describe(step).into_iter().map(move |text| Line { process, step: format!("{step:?}"), text })
+    });
+    let lines: Vec<Line> = lines.collect();
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&lines).map_err(std::io::Error::from).at(|| "write JSON")? + "\n",
+        false => lines.iter().enumerate().map(|(i, l)| format!("{:3}  {:6}  {}\n", i + 1, l.process, l.text)).collect(),
+    };
+    Ok(Outcome { text, ..Outcome::default() })
+}

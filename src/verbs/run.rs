@@ -1,0 +1,25 @@
+//! `run`: create and start in one, and wait for the program unless detached.
+
+use super::create::{Setup, set_up};
+use super::{Outcome, delete};
+use crate::cli::{Global, RunArgs};
+use crate::error::Result;
+use crate::log::Journal;
+use crate::process::foreground::Foreground;
+use crate::process::parent;
+
+/// Runs the container; the outcome's status is the program's, 128+n if signal n ended it.
+pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Outcome> {
+    let Setup { mut plan, state, dir, announce, laps } = set_up(global, &args.create, true, !args.detach, journal)?;
+    // Signals are blocked before the container exists, so that none is lost that should have reached it.
+    let foreground = if args.detach { None } else { Some(Foreground::begin(!args.no_subreaper)?) };
+    let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|created| created.launch(&plan));
+    journal.debug_lines(laps.lines(&plan));
+    let running = running?;
+    let Some(foreground) = foreground else { return Ok(Outcome::default()) };
+    let (status, dir) = running.wait(&plan, foreground)?;
+    if let (false, Some(dir)) = (args.keep, dir) {
+        delete::destroy(dir, &state, journal)?;
+    }
+    Ok(Outcome { status, ..Outcome::default() })
+}
