@@ -23,6 +23,7 @@ use crate::plan::{Plan, ProcessPlan, Step};
 use crate::sys::fd::close_copy;
 use crate::sys::process::{execve, exit_now, prctl};
 use crate::sys::procfs::ProcFs;
+use crate::sys::resolve::Root;
 
 /// What init is born with: the plan, and the handles that the parent made for it.
 pub struct Birth<'a> {
@@ -214,31 +215,31 @@ pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: 
     })
 }
 
-fn take_stdio(
-    plan: &Plan,
-    channel: &Channel,
-    stdio: &Stdio,
-    mounted: &mounts::Mounted,
-    root: &crate::sys::resolve::Root,
-) -> Result<()> {
-    if !plan.stdio.terminal {
-        return stdio::take(&plan.stdio, stdio, None);
+fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::Mounted, root: &Root) -> Result<()> {
+    match take_terminal(&plan.stdio, channel, stdio, mounted.pts.as_ref(), root)? {
+        Some(terminal) => devices::bind_console(mounted.dev.as_ref().map(AsFd::as_fd), root, terminal.as_fd()),
+        None => Ok(()),
+    }
+}
+
+/// A terminal from the container's own devpts, or the pipes' ends, as stdio. The terminal's inner end is returned.
+pub(super) fn take_terminal(plan: &StdioPlan, channel: &Channel, stdio: &Stdio, pts: Option<&OwnedFd>, root: &Root) -> Result<Option<OwnedFd>> {
+    if !plan.terminal {
+        return stdio::take(plan, stdio, None).map(|()| None);
     }
     let found;
-    let pts = match &mounted.pts {
+    let pts = match pts {
         Some(pts) => pts,
         None => {
-            found = root
-                .resolve(Path::new("/dev/pts"))
-                .at(|| "open /dev/pts")
-                .map_err(|e| e.hint("a terminal needs a devpts mount on /dev/pts"))?;
+            let opened = root.resolve(Path::new("/dev/pts")).at(|| "open /dev/pts");
+            found = opened.map_err(|e| e.hint("a terminal needs a devpts mount on /dev/pts"))?;
             &found
         }
     };
-    let (master, slave) = stdio::open_terminal(&plan.stdio, pts.as_fd())?;
-    devices::bind_console(mounted.dev.as_ref().map(AsFd::as_fd), root, slave.as_fd())?;
+    let (master, slave) = stdio::open_terminal(plan, pts.as_fd())?;
     channel.send(&Msg::Terminal, Some(master.as_fd()))?;
-    stdio::take(&plan.stdio, stdio, Some(slave.as_fd()))
+    stdio::take(plan, stdio, Some(slave.as_fd()))?;
+    Ok(Some(slave))
 }
 
 /// Working directory, groups and ids. The directory is entered as root if the user could not, and as the user if root

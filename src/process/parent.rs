@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ struct Made {
 }
 
 /// Carries the plan out up to `created`. `dir` is the claimed state directory.
-pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, announce: &Announce, laps: &Laps) -> Result<Created> {
+pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce, laps: &Laps) -> Result<Created> {
     let layers = plan.layers.as_ref().map(|l| l.record());
     let mut undo = Undo { dir: Some(dir), cgroups: state.cgroups.clone(), layers, init: None, pid_file: None };
     let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
@@ -121,14 +121,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, announce: &Annou
     };
     laps.step(Step::Created, || {
         save(&undo, &state)?;
-        if let Some(path) = &announce.pid_file {
-            undo.pid_file = Some(path.clone());
-            write_pid_file(path, pid)?;
-        }
-        match &announce.pidfd_socket {
-            Some(path) => stdio::send_pidfd(path, pidfd.as_fd()),
-            None => Ok(()),
-        }
+        undo.pid_file = tell.pid_file.clone();
+        announce(tell, pid, pidfd.as_fd())
     })?;
     channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
     Ok(Created { pid, pidfd, state, master, stdio, channel, undo })
@@ -291,6 +285,17 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
             .config("linux.resources.memory.limit")
             .hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit")),
         _ => error,
+    }
+}
+
+/// Tells the caller of the new process where it asked to be told.
+pub(super) fn announce(tell: &Announce, pid: i32, pidfd: BorrowedFd) -> Result<()> {
+    if let Some(path) = &tell.pid_file {
+        write_pid_file(path, pid)?;
+    }
+    match &tell.pidfd_socket {
+        Some(path) => stdio::send_pidfd(path, pidfd),
+        None => Ok(()),
     }
 }
 

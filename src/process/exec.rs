@@ -1,0 +1,161 @@
+//! `exec`: one more process in a running container. The same handshake with fewer rows, one clone, no helper.
+//!
+//! The container is hostile: its processes may watch for the newcomer, and its files may lie. So the process is out of their
+//! reach from its first moment (not dumpable), holds no handle of the host, and looks at the image only after it is inside.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use super::foreground::Foreground;
+use super::handshake::{Channel, Msg};
+use super::init::{become_program, fail, ready, take_attributes, take_terminal};
+use super::laps::Laps;
+use super::parent::{Announce, announce};
+use super::stdio::{self, Stdio, StdioPlan};
+use crate::concepts::{cgroups, lsm, seccomp, users};
+use crate::error::{At, Error, Result};
+use crate::plan::{ProcessPlan, Step};
+use crate::state::{State, Status};
+use crate::sys::fd::close_copy;
+use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
+use crate::sys::procfs::ProcFs;
+use crate::sys::resolve::Root;
+
+/// Everything that will be done.
+pub struct ExecPlan {
+    /// The process.
+    pub process: ProcessPlan,
+    /// Its stdio.
+    pub stdio: StdioPlan,
+    /// `CLONE_NEW*` of the namespaces to enter, all at once by init's pidfd.
+    pub namespaces: u64,
+}
+
+/// A process that runs in the container.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its pid on the host.
+    pub pid: i32,
+    /// A handle of it.
+    pub pidfd: OwnedFd,
+    master: Option<OwnedFd>,
+    stdio: Stdio,
+}
+
+/// Kills the newcomer unless it became the program.
+struct Undo(Option<OwnedFd>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.0 {
+            pidfd_signal(pidfd.as_fd(), libc::SIGKILL).ok();
+        }
+    }
+}
+
+/// Outside: clones the process into the groups, answers it, returns when it has become the program. `init` is the
+/// container's first process.
+pub fn exec(plan: &mut ExecPlan, state: &State, init: &OwnedFd, mut join: cgroups::Join, tell: &Announce, laps: &Laps) -> Result<Executed> {
+    let mut stdio = stdio::prepare(&plan.stdio)?;
+    let (channel, inner) = Channel::pair()?;
+    if nix::unistd::geteuid().is_root() {
+        prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
+    }
+    // setns of a PID namespace moves only children: the newcomer is born inside.
+    let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
+    let pid_flag = plan.namespaces & libc::CLONE_NEWPID as u64;
+    if pid_flag != 0 {
+        setns(init.as_fd(), pid_flag).at(|| "join the container's pid namespace")?;
+    }
+    let group = join.v2.take();
+    let cloned = laps.step(Step::Clone, || clone3(0, group.as_ref().map(|g| g.as_fd())).at(|| "clone3 into the container"))?;
+    let (pid, pidfd) = match cloned {
+        Cloned::Child => {
+            drop(group);
+            inside(plan, inner, init, join, &stdio, [channel.number(), own.as_raw_fd()], laps)
+        }
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd")?));
+    drop((inner, join, group));
+    if pid_flag != 0 {
+        setns(own.as_fd(), pid_flag).at(|| "return to the own PID namespace")?;
+    }
+    stdio::close_inside(&mut stdio);
+    let mut master = converse(plan, &channel, state, pid)?;
+    if let (Some(terminal), Some(_)) = (&master, &plan.stdio.console_socket) {
+        stdio::hand_over(&plan.stdio, &stdio, terminal.as_fd())?;
+        master = None;
+    }
+    channel.send(&Msg::Go(vec![]), None)?;
+    match channel.receive()? {
+        None => {}
+        Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
+        Some(_) => return Err(Error::new("the handshake was disturbed")),
+    }
+    // Only now: an engine knows a failed exec by the absence of its pid file.
+    announce(tell, pid, pidfd.as_fd())?;
+    undo.0 = None;
+    Ok(Executed { pid, pidfd, master, stdio })
+}
+
+fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Result<Option<OwnedFd>> {
+    let wrap = |e: Error| e.context("unable to start container process: error during container init");
+    let mut master = None;
+    loop {
+        match channel.receive()? {
+            Some((Msg::Terminal, fd)) => master = fd,
+            Some((Msg::SeccompFd, Some(listener))) => {
+                let (path, metadata) = plan.process.seccomp.as_ref().and_then(|s| s.listener()).ok_or_else(|| Error::new("a seccomp listener without listenerPath"))?;
+                seccomp::send_listener(path, metadata, &state.oci_json(Status::Running), pid, listener.as_fd()).map_err(wrap)?;
+                channel.send(&Msg::Go(vec![]), None)?;
+            }
+            Some((Msg::Ready, _)) => return Ok(master),
+            Some((Msg::Failed(e), _)) => return Err(wrap(e)),
+            Some(_) => return Err(Error::new("the handshake was disturbed")),
+            None => return Err(Error::new("the process was killed before it could run; is the container out of memory?")),
+        }
+    }
+}
+
+/// Inside: the short list.
+fn inside(plan: &mut ExecPlan, channel: Channel, init: &OwnedFd, join: cgroups::Join, stdio: &Stdio, parent_only: [RawFd; 2], laps: &Laps) -> ! {
+    parent_only.into_iter().for_each(close_copy);
+    let made = enter(plan, &channel, init, join, stdio, laps);
+    let program = made.and_then(|program| ready(&channel).map(|_| program)).unwrap_or_else(|e| fail(&channel, e));
+    let Err(error) = become_program(&plan.process, &channel, &program, laps);
+    fail(&channel, error)
+}
+
+fn enter(plan: &mut ExecPlan, channel: &Channel, init: &OwnedFd, join: cgroups::Join, stdio: &Stdio, laps: &Laps) -> Result<std::ffi::CString> {
+    let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
+    Foreground::reset_in_child()?;
+    // First of all: everything this process does counts against the container's limits.
+    step(Step::EnterCgroups, &mut || cgroups::apply(&join))?;
+    drop(join);
+    let others = plan.namespaces & !(libc::CLONE_NEWPID as u64);
+    if others != 0 {
+        // One call for all kinds, by the handle of init: nothing can be exchanged between two of them.
+        step(Step::Join, &mut || setns(init.as_fd(), others).at(|| "join the container's namespaces"))?;
+    }
+    close_copy(init.as_raw_fd());
+    if plan.namespaces & libc::CLONE_NEWUSER as u64 != 0 {
+        step(Step::Users, &mut users::apply)?;
+    }
+    prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
+    step(Step::Session, &mut || nix::unistd::setsid().map(drop).at(|| "setsid"))?;
+    let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
+    step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
+    step(Step::Terminal, &mut || {
+        let root = Root::new(crate::host::host_directory("/".as_ref())?);
+        take_terminal(&plan.stdio, channel, stdio, None, &root).map(drop)
+    })?;
+    take_attributes(&mut plan.process, &plan.stdio, channel, &proc, laps)
+}
+
+impl Executed {
+    /// Relays and forwards until the process ends; its status, 128+n if signal n ended it.
+    pub fn wait(self, plan: &ExecPlan, foreground: Foreground) -> Result<i32> {
+        foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd())
+    }
+}
