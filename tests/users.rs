@@ -1,0 +1,113 @@
+//! User namespaces: maps, ownership, joining.
+
+use std::os::unix::fs::{MetadataExt, chown};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::*;
+
+crate::tests![
+    root_inside_is_nobody_outside,
+    files_made_inside_belong_to_the_mapped_owner,
+    new_namespaces_belong_to_the_new_user_namespace,
+    a_user_namespace_can_be_joined_by_path,
+    other_namespaces_can_be_joined_beside_a_new_user_namespace,
+    the_rootfs_may_lie_behind_a_closed_directory,
+    a_refused_map_names_the_field,
+];
+
+fn mapped(args: &[&str]) -> Bundle {
+    let mut b = Bundle::new(args);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user"}));
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    b.config["linux"]["uidMappings"] = map.clone();
+    b.config["linux"]["gidMappings"] = map;
+    let owned = Command::new("chown").args(["-R", "-h", "100000:100000"]).arg(b.rootfs()).status().expect("run chown");
+    assert!(owned.success());
+    b
+}
+
+fn root_inside_is_nobody_outside() {
+    let b = mapped(&["sleep", "100"]);
+    b.run_detached();
+    let pid = b.state()["pid"].as_i64().expect("pid");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    assert!(status.lines().any(|l| l.split_whitespace().eq(["Uid:", "100000", "100000", "100000", "100000"])), "{status}");
+    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).expect("uid_map");
+    assert!(map.split_whitespace().eq(["0", "100000", "65536"]), "{map}");
+}
+
+fn files_made_inside_belong_to_the_mapped_owner() {
+    let b = mapped(&["sh", "-c", "id -u; touch /made"]);
+    assert_eq!(b.run().ok(), "0\n");
+    assert_eq!(std::fs::metadata(b.rootfs().join("made")).expect("made").uid(), 100_000);
+}
+
+fn new_namespaces_belong_to_the_new_user_namespace() {
+    // Only the owner of the network and UTS namespaces may do this.
+    let caps = json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]);
+    let mut b = mapped(&["sh", "-c", "ip link add dummy0 type dummy 2>&1 || ip link set lo mtu 1400 && hostname inside && hostname"]);
+    b.config["process"]["capabilities"] = json!({"bounding": caps, "effective": caps, "permitted": caps});
+    assert_eq!(b.run().ok().lines().last(), Some("inside"));
+}
+
+/// A sleeping process in new namespaces made by unshare(1) with `flags`, and its pid.
+fn sleeper(flags: &[&str]) -> (std::process::Child, String) {
+    let child = Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    loop {
+        let pids = std::fs::read_to_string(&children).unwrap_or_default();
+        if let Some(pid) = pids.split_whitespace().next()
+            && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "sleep")
+        {
+            return (child, pid.to_owned());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn a_user_namespace_can_be_joined_by_path() {
+    let (mut child, pid) = sleeper(&["--user", "--map-root-user"]);
+    let mut b = Bundle::new(&[]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+    let witness = b.witness();
+    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user")).expect("the neighbour's namespace");
+    child.kill().expect("kill");
+    child.wait().expect("reap");
+    assert_eq!(witness["namespaces"]["user"], json!(theirs.to_string_lossy()));
+    assert_eq!(witness["uid"], 0);
+    assert_eq!(witness["pid"], 1);
+}
+
+fn other_namespaces_can_be_joined_beside_a_new_user_namespace() {
+    let (mut child, pid) = sleeper(&["--ipc"]);
+    let mut b = mapped(&[]);
+    b.config["linux"]["namespaces"] =
+        json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "network"}, {"type": "user"}, {"type": "ipc", "path": format!("/proc/{pid}/ns/ipc")}]);
+    // mqueue shows an IPC namespace that now belongs to somebody else.
+    b.config["mounts"].as_array_mut().expect("array").retain(|m| m["type"] != "mqueue" && m["type"] != "cgroup");
+    let witness = b.witness();
+    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/ipc")).expect("the neighbour's namespace");
+    child.kill().expect("kill");
+    child.wait().expect("reap");
+    assert_eq!(witness["namespaces"]["ipc"], json!(theirs.to_string_lossy()));
+    assert_eq!(witness["uid_map"], json!([[0, 100_000, 65_536]]));
+}
+
+fn the_rootfs_may_lie_behind_a_closed_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let b = mapped(&["true"]);
+    std::fs::set_permissions(b.path(), std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    chown(b.path(), Some(0), Some(0)).expect("chown");
+    b.run().ok();
+}
+
+fn a_refused_map_names_the_field() {
+    let mut b = mapped(&["true"]);
+    b.config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 10}, {"containerID": 5, "hostID": 200_000, "size": 10}]);
+    let done = b.run();
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.err.contains("uidMappings") || done.err.contains("uid_map"), "{}", done.err);
+    b.assert_no_trace();
+}
