@@ -15,6 +15,8 @@ pub mod error;
 #[forbid(unsafe_code)]
 pub mod host;
 #[forbid(unsafe_code)]
+pub mod log;
+#[forbid(unsafe_code)]
 pub mod plan;
 #[forbid(unsafe_code)]
 pub mod process;

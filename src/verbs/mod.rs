@@ -1,6 +1,175 @@
-//! One verb of the runtime specification per file.
+//! One verb of the runtime specification per file, and the way in and out of all of them.
+
+pub mod create;
+pub mod delete;
+pub mod features;
+pub mod kill;
+pub mod list;
+pub mod pause;
+pub mod plan;
+pub mod ps;
+pub mod resume;
+pub mod run;
+pub mod spec;
+pub mod start;
+pub mod state;
+pub mod version;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::{self, Global, Refused, Surroundings, Verb};
+use crate::error::{At, Result};
+use crate::log::Journal;
+use crate::sys::{fd, seal};
+
+/// What a verb that succeeded leaves behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit status: 0, or that of the container's process.
+    pub status: i32,
+    /// The data for stdout.
+    pub text: String,
+}
+
+impl Outcome {
+    /// Success with data.
+    pub fn print(text: impl Into<String>) -> Self {
+        Self { status: 0, text: text.into() }
+    }
+}
 
 /// Runs the command line.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let around = surroundings(&args.next().unwrap_or_default());
+    let args: Vec<OsString> = args.collect();
+    let (global, rest) = match cli::global(&args, &around) {
+        Ok(read) => read,
+        Err(refused) => return refuse(&mut Journal::on_stderr(), &refused),
+    };
+    let verb = match cli::verb(&global, rest, &around) {
+        Ok(verb) => verb,
+        Err(refused) => return refuse(&mut open_journal(&global, false), &refused),
+    };
+    if let Err(error) = seal_off(&verb) {
+        open_journal(&global, false).fail(&error, None);
+        return ExitCode::FAILURE;
+    }
+    let mut journal = match Journal::open(&global, prints_data(&verb)) {
+        Ok(journal) => journal,
+        Err(error) => {
+            Journal::without_file(&global).fail(&error, None);
+            return ExitCode::FAILURE;
+        }
+    };
+    conclude(&global, &verb, &mut journal)
+}
+
+/// Runs the verb, prints what it returned, writes the log's last words.
+fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
+    if global.criu {
+        journal.warnings().add("--criu is ignored: no program is chosen by a path on the command line");
+    }
+    let done = dispatch(global, verb, journal).and_then(|outcome| journal.refuse_warnings(global.strict).map(|()| outcome));
+    match done.and_then(|outcome| print(&outcome.text).map(|()| outcome.status)) {
+        Ok(status) => {
+            journal.succeed();
+            ExitCode::from(status as u8)
+        }
+        Err(error) => {
+            journal.fail(&error, None);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outcome> {
+    let prefixed = |e: crate::error::Error, verb| e.context(format!("{} {verb} failed", global.name));
+    match verb {
+        Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(e, "create")),
+        Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(e, "run")),
+        Verb::Start { id } => start::run(global, id, journal),
+        Verb::State { id } => state::run(global, id, journal),
+        Verb::Kill(args) => kill::run(global, args, journal),
+        Verb::Delete(args) => delete::run(global, args, journal),
+        Verb::List(args) => list::run(global, args, journal),
+        Verb::Pause { id } => pause::run(global, id, journal),
+        Verb::Resume { id } => resume::run(global, id, journal),
+        Verb::Ps(args) => ps::run(global, args, journal),
+        Verb::Spec(args) => spec::run(global, args, journal),
+        Verb::Features => features::run(),
+        Verb::Plan(args) => plan::run(global, args, journal),
+        Verb::Version => Ok(version::run(global)),
+        Verb::Help(text) => Ok(Outcome::print(text)),
+    }
+}
+
+/// Whether callers read stdout and stderr of this verb as one stream of data.
+fn prints_data(verb: &Verb) -> bool {
+    !matches!(verb, Verb::Create(_) | Verb::Run(_) | Verb::Start { .. } | Verb::Plan(_) | Verb::Kill(_) | Verb::Delete(_) | Verb::Spec(_))
+}
+
+/// Descriptors that a caller leaked end here and not in a container, where one of a host directory is a way out
+/// (CVE-2024-21626). A verb that starts a process first makes its own image unwritable, which may mean to run again: what
+/// the caller hands over on purpose has to survive that.
+fn seal_off(verb: &Verb) -> Result<()> {
+    let handed = match verb {
+        Verb::Create(args) => Some(args.preserve_fds),
+        Verb::Run(args) => Some(args.create.preserve_fds),
+        _ => None,
+    };
+    let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
+    if let Some(preserved) = handed {
+        mark(preserved.saturating_add(listen_fds()).saturating_add(3))?;
+        seal::ensure_sealed().at(|| "seal the running program")?;
+    }
+    mark(3)
+}
+
+/// How many descriptors systemd's protocol hands over (sd_listen_fds(3)): only if they are meant for this process.
+fn listen_fds() -> u32 {
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
+    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
+}
+
+fn surroundings(argv0: &OsString) -> Surroundings {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+    let runtime_dir = set("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    Surroundings {
+        name: cli::name_of(Path::new(argv0)),
+        cwd: std::env::current_dir().ok(),
+        // Asked only where the answer changes something.
+        rootless: runtime_dir.is_some() && is_rootless(),
+        runtime_dir,
+        strict: set("RRUN_STRICT").is_some_and(|v| cli::truth(v.as_encoded_bytes()) != Some(false)),
+        is_bundle: |dir| dir.join("config.json").is_file(),
+    }
+}
+
+/// As [`crate::host::Host`] asks it, without the rest of its questions.
+fn is_rootless() -> bool {
+    let all_ids = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    !nix::unistd::geteuid().is_root() || !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(all_ids)
+}
+
+/// A log that cannot be opened must not hide why the command was refused.
+fn open_journal(global: &Global, data: bool) -> Journal {
+    Journal::open(global, data).unwrap_or_else(|_| Journal::without_file(global))
+}
+
+fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {
+    journal.fail(&refused.error, Some(&refused.usage));
+    ExitCode::FAILURE
+}
+
+/// The data, in as few writes as it takes. A reader that has gone away has read enough.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.at(|| "write to stdout"),
+    }
 }

@@ -1,0 +1,54 @@
+//! `--help`: two examples first, then what there is.
+
+use super::table::{COMMANDS, Command, GLOBAL, Group, HELP};
+use super::typed::with_flags;
+
+/// The usage line of rrun itself.
+pub fn usage(name: &str) -> String {
+    format!("{name} [GLOBAL FLAGS] COMMAND [FLAGS] [OPERANDS]   (see {name} --help)")
+}
+
+/// The usage line of a command.
+pub fn usage_of(name: &str, command: &Command) -> String {
+    let flags = if command.all_flags().next().is_some() { " [FLAGS]" } else { "" };
+    let operands = if command.operands.is_empty() { String::new() } else { format!(" {}", command.operands) };
+    format!("{name} {}{flags}{operands}", command.name)
+}
+
+/// What `rrun` without a word prints.
+pub fn short(name: &str) -> String {
+    let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
+    format!("{name} COMMAND, where COMMAND is one of: {}\n{}try: {name} --help", names.join(" "), examples(name, ["@ run ./bundle", "@ list"]))
+}
+
+/// The whole of `rrun --help`.
+pub fn all(name: &str) -> String {
+    let mut text = examples(name, ["@ run ./bundle", "@ plan ./bundle"]);
+    text.push_str(&format!("\nUsage: {name} [GLOBAL FLAGS] COMMAND [FLAGS] [OPERANDS]\n\nRuns containers from OCI bundles: a directory with config.json and a root filesystem.\n"));
+    for (group, title) in [(Group::Runtime, "Runtime (runc-compatible)"), (Group::Understand, "Understand")] {
+        text.push_str(&format!("\n{title}:\n"));
+        for command in COMMANDS.iter().filter(|c| c.group == group) {
+            text.push_str(&format!("  {:<10}{}\n", command.name, command.about));
+        }
+    }
+    text.push_str(&format!("  {:<10}Print the help of a command\n", "help"));
+    text.push_str("\nGlobal flags:\n");
+    text.push_str(&options(GLOBAL.iter().chain(&HELP)));
+    text
+}
+
+/// The help of one command.
+pub fn of(name: &str, command: &'static Command) -> String {
+    let usage = usage_of(name, command);
+    let flags = options(command.all_flags().chain(&HELP));
+    format!("{}\nUsage: {usage}\n\n{}\n\nFlags:\n{flags}", examples(name, command.examples), command.about)
+}
+
+fn examples(name: &str, lines: [&str; 2]) -> String {
+    format!("Examples:\n  {}\n  {}\n", lines[0].replace('@', name), lines[1].replace('@', name))
+}
+
+/// The flags as clap lays them out.
+fn options<'a>(flags: impl Iterator<Item = &'a super::table::Flag>) -> String {
+    with_flags(clap::Command::new("rrun").help_template("{options}"), flags).render_help().to_string()
+}

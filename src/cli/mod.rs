@@ -1,0 +1,424 @@
+//! argv → [`Verb`]. Nothing happens here.
+//!
+//! Engines find a runtime by its command line alone, and what they send is fixed (docs/engines.md): the flags of a Go
+//! program. So words are read in two steps: `go_flags` takes them apart as Go would, clap gives them their types. A word
+//! that rrun does not know is an error: a restriction that was asked for and not understood must not be dropped.
+
+mod go_flags;
+mod help;
+mod table;
+mod typed;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::concepts::cgroups::Driver;
+use crate::concepts::layers::LayerOptions;
+use crate::error::{Error, Result};
+use go_flags::Split;
+pub use crate::state::id_candidates;
+pub use go_flags::truth;
+use table::{Command, GLOBAL, HELP};
+use typed::Typed;
+
+/// What stands before the verb.
+#[derive(Debug, Clone)]
+pub struct Global {
+    /// The name rrun was called by: `rrun`, or `runc` if argv[0] says so.
+    pub name: &'static str,
+    /// State root, absolute.
+    pub root: PathBuf,
+    /// Whether `--root` was given.
+    pub root_given: bool,
+    /// `--debug`, or `--log-level debug`.
+    pub debug: bool,
+    /// `--log-level error`: warnings are not written.
+    pub silent: bool,
+    /// `--log`.
+    pub log: Option<PathBuf>,
+    /// `--log-format json`.
+    pub log_json: bool,
+    /// `--systemd-cgroup`, `--cgroup-manager`.
+    pub driver: Driver,
+    /// `--rootless`: true, false, or `None` for auto.
+    pub rootless: Option<bool>,
+    /// `--strict`: warnings are errors.
+    pub strict: bool,
+    /// `--criu` was given: accepted for old callers, to be warned about.
+    pub criu: bool,
+}
+
+/// The arguments of `create`, and of `run` beside its own.
+#[derive(Debug, Clone, Default)]
+pub struct CreateArgs {
+    /// The container id; `None` when `run BUNDLE` derives it (see [`id_candidates`]).
+    pub id: Option<String>,
+    /// `--bundle`, or the operand of `run BUNDLE`; `None` means the current directory.
+    pub bundle: Option<PathBuf>,
+    /// `--console-socket`.
+    pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<PathBuf>,
+    /// `--pid-file`.
+    pub pid_file: Option<PathBuf>,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// `--preserve-fds N`.
+    pub preserve_fds: u32,
+    /// `--layer`, `--overlay`, `--overlay-size`, `--keep-layer`.
+    pub layers: LayerOptions,
+}
+
+/// The arguments of `run`.
+#[derive(Debug, Clone, Default)]
+pub struct RunArgs {
+    /// What it shares with `create`.
+    pub create: CreateArgs,
+    /// `--detach`.
+    pub detach: bool,
+    /// `--keep`.
+    pub keep: bool,
+    /// `--no-subreaper`.
+    pub no_subreaper: bool,
+}
+
+/// The arguments of `plan`.
+#[derive(Debug, Clone, Default)]
+pub struct PlanArgs {
+    /// The bundle and the flags of `create` that change a plan; no id.
+    pub create: CreateArgs,
+    /// `--json`.
+    pub json: bool,
+}
+
+/// The form of what `list` and `ps` print.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The arguments of `kill`.
+#[derive(Debug, Clone, Default)]
+pub struct KillArgs {
+    /// The container.
+    pub id: String,
+    /// The signal as given; `None` means SIGTERM.
+    pub signal: Option<String>,
+    /// `--all`: needless, as init's death kills the rest.
+    pub all: bool,
+}
+
+/// The arguments of `delete`.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteArgs {
+    /// The container.
+    pub id: String,
+    /// `--force`.
+    pub force: bool,
+}
+
+/// The arguments of `list`.
+#[derive(Debug, Clone, Default)]
+pub struct ListArgs {
+    /// `--format`.
+    pub format: Format,
+    /// `--quiet`: ids only.
+    pub quiet: bool,
+}
+
+/// The arguments of `ps`.
+#[derive(Debug, Clone, Default)]
+pub struct PsArgs {
+    /// The container.
+    pub id: String,
+    /// `--format`.
+    pub format: Format,
+    /// What stands behind the id: options of ps(1).
+    pub options: Vec<OsString>,
+}
+
+/// The arguments of `spec`.
+#[derive(Debug, Clone, Default)]
+pub struct SpecArgs {
+    /// `--bundle`; `None` means the current directory.
+    pub bundle: Option<PathBuf>,
+    /// `--rootless`.
+    pub rootless: bool,
+}
+
+/// A parsed command.
+#[derive(Debug, Clone)]
+pub enum Verb {
+    /// Make a container, not yet running its program.
+    Create(CreateArgs),
+    /// Create and start, and wait unless detached.
+    Run(RunArgs),
+    /// Let a created container run its program.
+    Start {
+        /// The container.
+        id: String,
+    },
+    /// Print the state document.
+    State {
+        /// The container.
+        id: String,
+    },
+    /// Send a signal to init.
+    Kill(KillArgs),
+    /// Remove a container.
+    Delete(DeleteArgs),
+    /// List containers.
+    List(ListArgs),
+    /// Freeze.
+    Pause {
+        /// The container.
+        id: String,
+    },
+    /// Thaw.
+    Resume {
+        /// The container.
+        id: String,
+    },
+    /// List processes.
+    Ps(PsArgs),
+    /// Write a config.json.
+    Spec(SpecArgs),
+    /// Print what this runtime can do.
+    Features,
+    /// Print the steps of a run.
+    Plan(PlanArgs),
+    /// Print the version.
+    Version,
+    /// Print this text.
+    Help(String),
+}
+
+/// What the meaning of a command line depends on beside its words.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// `rrun` or `runc`, by argv[0].
+    pub name: &'static str,
+    /// The current directory; `None` when it was removed.
+    pub cwd: Option<PathBuf>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+    /// Whether rrun lacks root's rights over the host.
+    pub rootless: bool,
+    /// `$RRUN_STRICT`.
+    pub strict: bool,
+    /// Whether a directory holds a config.json.
+    pub is_bundle: fn(&Path) -> bool,
+}
+
+/// A command line that cannot be obeyed, and how it should have looked.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong with it.
+    pub error: Error,
+    /// The usage line, without `usage: `.
+    pub usage: String,
+}
+
+/// The command line behind the global flags.
+#[derive(Debug)]
+pub struct Rest {
+    version: bool,
+    help: bool,
+    words: Vec<OsString>,
+}
+
+/// The name to answer to: engines parse `runc version …` and match `runc run failed`.
+pub fn name_of(argv0: &Path) -> &'static str {
+    if argv0.file_name().is_some_and(|name| name == "runc") { "runc" } else { "rrun" }
+}
+
+/// Reads the flags before the command. Apart from [`verb`], so that an error there already finds the log file.
+pub fn global(args: &[OsString], around: &Surroundings) -> std::result::Result<(Global, Rest), Refused> {
+    let read = || -> Result<(Global, Rest)> {
+        let split = go_flags::split(args, GLOBAL.iter().chain(&HELP))?;
+        let flags = typed::read(GLOBAL.iter().chain(&HELP), &split)?;
+        let rest = Rest { version: split.has("version"), help: split.has("help"), words: split.operands };
+        Ok((global_of(&flags, around)?, rest))
+    };
+    read().map_err(|error| Refused { error: error.code("E-USAGE"), usage: help::usage(around.name) })
+}
+
+fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
+    let rootless = flags.text("rootless").and_then(|t| truth(t.as_bytes()));
+    let root = flags.path("root", around)?;
+    let root_given = root.is_some();
+    let root = root.unwrap_or_else(|| default_root(around, rootless));
+    if root == Path::new("/") {
+        return Err(Error::new("--root may not be /").hint("name a directory of its own; what is in it becomes the list of containers"));
+    }
+    let level = flags.text("log-level").unwrap_or("warning");
+    Ok(Global {
+        name: around.name,
+        root,
+        root_given,
+        debug: flags.on("debug") || level == "debug",
+        silent: level == "error" && !flags.on("debug"),
+        log: flags.path("log", around)?,
+        log_json: flags.text("log-format") == Some("json"),
+        driver: driver(flags)?,
+        rootless,
+        strict: flags.on("strict") || around.strict,
+        criu: flags.given("criu"),
+    })
+}
+
+fn driver(flags: &Typed) -> Result<Driver> {
+    match (flags.text("cgroup-manager"), flags.on("systemd-cgroup")) {
+        (None, false) | (Some("cgroupfs"), false) => Ok(Driver::Cgroupfs),
+        (None | Some("systemd"), true) | (Some("systemd"), false) => Ok(Driver::Systemd),
+        (Some("disabled"), false) => Ok(Driver::Disabled),
+        (Some(other), _) => Err(Error::new(format!("--systemd-cgroup contradicts --cgroup-manager {other}")).hint("choose one of them")),
+    }
+}
+
+/// Real root always uses /run/rrun: its XDG_RUNTIME_DIR, where set, is some login's and vanishes with it.
+fn default_root(around: &Surroundings, rootless: Option<bool>) -> PathBuf {
+    match &around.runtime_dir {
+        Some(dir) if rootless.unwrap_or(around.rootless) => dir.join("rrun"),
+        _ => PathBuf::from("/run/rrun"),
+    }
+}
+
+/// Reads the command and what stands behind it.
+pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::Result<Verb, Refused> {
+    if rest.version {
+        return Ok(Verb::Version);
+    }
+    if rest.help {
+        return Ok(Verb::Help(help::all(global.name)));
+    }
+    let refused = |error: Error, usage| Refused { error: error.code("E-USAGE"), usage };
+    let mut words = rest.words.into_iter();
+    let Some(first) = words.next() else {
+        return Err(refused(Error::new(format!("{}: a command is missing", global.name)), help::short(global.name)));
+    };
+    let first = first.to_string_lossy().into_owned();
+    let words: Vec<OsString> = words.collect();
+    if first == "help" {
+        return topic(global.name, &words).map_err(|error| refused(error, help::usage(global.name)));
+    }
+    let Some(command) = table::command(&first) else {
+        return Err(refused(unknown_command(&first), help::usage(global.name)));
+    };
+    read_verb(command, &words, around).map_err(|error| refused(error, help::usage_of(global.name, command)))
+}
+
+fn topic(name: &str, words: &[OsString]) -> Result<Verb> {
+    let Some(word) = words.first() else {
+        return Ok(Verb::Help(help::all(name)));
+    };
+    let word = word.to_string_lossy();
+    table::command(&word).map(|command| Verb::Help(help::of(name, command))).ok_or_else(|| unknown_command(&word))
+}
+
+fn unknown_command(word: &str) -> Error {
+    let error = Error::new(format!("unknown command \"{}\"", crate::log::value(word)));
+    match crate::suggest::closest(word, table::COMMANDS.iter().map(|c| c.name)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    }
+}
+
+fn read_verb(command: &'static Command, words: &[OsString], around: &Surroundings) -> Result<Verb> {
+    let split = go_flags::split(words, command.all_flags().chain(&HELP))?;
+    if split.has("help") {
+        return Ok(Verb::Help(help::of(around.name, command)));
+    }
+    check_count(command, &split, around.name)?;
+    let flags = typed::read(command.all_flags(), &split)?;
+    let id = || typed::id(&split.operands[0]);
+    Ok(match command.name {
+        "create" => Verb::Create(CreateArgs { id: Some(id()?), ..create_args(&flags, around)? }),
+        "run" => Verb::Run(run_args(&flags, &split, around)?),
+        "start" => Verb::Start { id: id()? },
+        "state" => Verb::State { id: id()? },
+        "kill" => {
+            let signal = split.operands.get(1).map(|s| s.to_string_lossy().into_owned());
+            Verb::Kill(KillArgs { id: id()?, signal, all: flags.on("all") })
+        }
+        "delete" => Verb::Delete(DeleteArgs { id: id()?, force: flags.on("force") }),
+        "list" => Verb::List(ListArgs { format: format(&flags), quiet: flags.on("quiet") }),
+        "pause" => Verb::Pause { id: id()? },
+        "resume" => Verb::Resume { id: id()? },
+        "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags), options: split.operands[1..].to_vec() }),
+        "spec" => Verb::Spec(SpecArgs { bundle: flags.path("bundle", around)?, rootless: flags.on("rootless") }),
+        "features" => Verb::Features,
+        "plan" => {
+            let bundle = split.operands.first().map(|b| typed::absolute(Path::new(b), around)).transpose()?;
+            Verb::Plan(PlanArgs { create: CreateArgs { bundle, ..create_args(&flags, around)? }, json: flags.on("json") })
+        }
+        other => return Err(unknown_command(other)),
+    })
+}
+
+/// runc's words for too few and too many operands.
+fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
+    let (least, most) = command.count;
+    let rule = match split.operands.len() {
+        n if n < least || n > most => match (n < least, least == most) {
+            (_, true) => format!("exactly {least}"),
+            (true, false) => format!("a minimum of {least}"),
+            (false, false) => format!("a maximum of {most}"),
+        },
+        _ => return Ok(()),
+    };
+    let error = Error::new(format!("{name}: \"{}\" requires {rule} argument(s)", command.name));
+    let late = split.operands.iter().find(|o| o.len() > 1 && o.to_string_lossy().starts_with('-'));
+    match late {
+        Some(late) => Err(error.hint(format!("flags such as {} stand before the first operand", crate::log::value(&late.to_string_lossy())))),
+        None => Err(error),
+    }
+}
+
+fn format(flags: &Typed) -> Format {
+    if flags.text("format") == Some("json") { Format::Json } else { Format::Table }
+}
+
+fn create_args(flags: &Typed, around: &Surroundings) -> Result<CreateArgs> {
+    Ok(CreateArgs {
+        id: None,
+        bundle: flags.path("bundle", around)?,
+        console_socket: flags.path("console-socket", around)?,
+        pidfd_socket: flags.path("pidfd-socket", around)?,
+        pid_file: flags.path("pid-file", around)?,
+        no_pivot: flags.on("no-pivot"),
+        no_new_keyring: flags.on("no-new-keyring"),
+        preserve_fds: flags.number("preserve-fds"),
+        layers: LayerOptions {
+            layers: flags.paths("layer", around)?,
+            overlay: flags.on("overlay"),
+            size: flags.string("overlay-size")?,
+            keep: flags.path("keep-layer", around)?,
+        },
+    })
+}
+
+/// `run OPERAND`: a path is the bundle, and so is a directory with a config.json when nothing else can be meant; the id
+/// then comes from its name. Else the operand is the id, as with runc.
+fn run_args(flags: &Typed, split: &Split, around: &Surroundings) -> Result<RunArgs> {
+    let mut create = create_args(flags, around)?;
+    let operand = Path::new(&split.operands[0]);
+    let here = || typed::absolute(Path::new("."), around).is_ok_and(|dir| (around.is_bundle)(&dir));
+    let names_bundle = || typed::absolute(operand, around).is_ok_and(|dir| (around.is_bundle)(&dir));
+    let has_slash = split.operands[0].to_string_lossy().contains('/');
+    if create.bundle.is_none() && (has_slash || (names_bundle() && !here())) {
+        create.bundle = Some(typed::absolute(operand, around)?);
+    } else {
+        create.id = Some(typed::id(&split.operands[0])?);
+    }
+    Ok(RunArgs { create, detach: flags.on("detach"), keep: flags.on("keep"), no_subreaper: flags.on("no-subreaper") })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! A container's directory below the state root: who may make it, who may read it, who holds it.
+//!
+//! `kill` and `delete` believe what stands here, as root. So a state root that others can write is refused, links are not
+//! followed, and each file is replaced in one step (rename(2)): a reader sees the old or the new, never a half.
+//!
+//! Commands that change a container hold a record lock on `<id>/lock` (fcntl(2), F_SETLK). Such a lock belongs to the
+//! process, not to the descriptor: the container's init, which inherits every descriptor and then waits for `start`, does
+//! not inherit it, and it ends with the process, however that ends. Commands that only read take no lock.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, renameat};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::{State, check_id, files};
+use crate::error::{At, Error, Result};
+use crate::suggest::closest;
+
+/// How long a command waits for another one that holds the container.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More than any state: what is longer is not ours.
+const LARGEST: u64 = 16 << 20;
+
+/// A container's directory below the state root, locked by this process if it may change it.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    dir: OwnedFd,
+    lock: Option<File>,
+}
+
+/// The directory of all containers, checked to be ours.
+#[derive(Debug)]
+pub struct StateRoot {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+impl StateRoot {
+    /// Opens it; ENOENT when there is none. Refuses one that others can write: whoever writes there says which pids rrun
+    /// kills and which directories it removes.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = nix::fcntl::open(path, flags, Mode::empty()).at(|| format!("open {}", path.display()))?;
+        let stat = fstat(&dir).at(|| format!("stat {}", path.display()))?;
+        let (me, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let foreign_group = stat.st_mode & 0o020 != 0 && stat.st_gid != 0 && stat.st_gid != group;
+        if stat.st_mode & 0o002 != 0 || foreign_group {
+            let said = format!("state root {} is writable by others (mode {:04o})", path.display(), stat.st_mode & 0o7777);
+            return Err(Error::new(said).code("E-ROOTDIR").hint(format!("chmod go-w {}, or choose another --root", path.display())));
+        }
+        if stat.st_uid != 0 && stat.st_uid != me {
+            let said = format!("state root {} belongs to another user (uid {})", path.display(), stat.st_uid);
+            return Err(Error::new(said).code("E-ROOTDIR").hint("choose another --root"));
+        }
+        Ok(Self { path: path.to_owned(), dir })
+    }
+
+    /// As [`StateRoot::open`], making it (0700) when missing. The sticky bit keeps cleaners of $XDG_RUNTIME_DIR from removing it
+    /// (XDG Base Directory Specification).
+    fn open_or_make(path: &Path) -> Result<Self> {
+        match Self::open(path) {
+            Err(e) if e.errno() == Some(libc::ENOENT) => {}
+            opened => return opened,
+        }
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o1700).create(path);
+        made.at(|| format!("mkdir {}", path.display())).map_err(|e| {
+            let e = e.code("E-ROOTDIR");
+            let refused = matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS));
+            if refused { e.hint("the state root may not be made there; set XDG_RUNTIME_DIR (a login does), or give --root DIR") } else { e }
+        })?;
+        Self::open(path)
+    }
+
+    /// The names in it that can be ids, sorted.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let said = || format!("read {}", self.path.display());
+        let dir = openat(&self.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).at(said)?;
+        let mut ids = vec![];
+        for entry in nix::dir::Dir::from_fd(dir).at(said)?.iter() {
+            let entry = entry.at(said)?;
+            let is_dir = entry.file_type().is_none_or(|t| t == nix::dir::Type::Directory);
+            if let Ok(name) = entry.file_name().to_str()
+                && is_dir
+                && check_id(name).is_ok()
+            {
+                ids.push(name.to_owned());
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The directory of one container, without lock; else `container does not exist`.
+    pub fn container(&self, id: &str) -> Result<StateDir> {
+        check_id(id)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match openat(&self.dir, id, flags, Mode::empty()) {
+            Ok(dir) => Ok(StateDir { path: self.path.join(id), dir, lock: None }),
+            Err(Errno::ENOENT) => Err(no_container(id, &self.path, &self.ids().unwrap_or_default())),
+            Err(e) => Err(Error::os(format!("open {}", self.path.join(id).display()), e)),
+        }
+    }
+}
+
+/// `container does not exist`, and the id that was probably meant.
+fn no_container(id: &str, root: &Path, ids: &[String]) -> Error {
+    let similar = closest(id, ids.iter().map(String::as_str)).map_or_else(String::new, |near| format!(", similar: {near}"));
+    let hint = format!("no container {id} under {}{similar}; rrun list shows those there are", root.display());
+    Error::new("container does not exist").code("E-NOID").hint(hint)
+}
+
+impl StateDir {
+    /// Claims the id: makes `<root>/<id>` (0700) or fails with `container with given ID already exists`.
+    pub fn create(root: &Path, id: &str) -> Result<Self> {
+        check_id(id)?;
+        let root = StateRoot::open_or_make(root)?;
+        match mkdirat(&root.dir, id, Mode::from_bits_truncate(0o700)) {
+            Err(Errno::EEXIST) => return Err(Error::new("container with given ID already exists").code("E-EXISTS").hint(format!("choose another id, or remove it: rrun delete {id}"))),
+            made => made.at(|| format!("mkdir {}", root.path.join(id).display()))?,
+        }
+        let mut dir = root.container(id)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+        openat(&dir.dir, "lock", flags, Mode::from_bits_truncate(0o600)).at(|| format!("make {}/lock", dir.path.display()))?;
+        dir.acquire()?;
+        Ok(dir)
+    }
+
+    /// Opens and locks an existing container's directory, else `container does not exist`. Waits for a command that holds
+    /// it, at most ten seconds.
+    pub fn open(root: &Path, id: &str) -> Result<Self> {
+        let mut dir = Self::read(root, id)?;
+        dir.acquire()?;
+        Ok(dir)
+    }
+
+    /// Opens an existing container's directory to look at it: no lock, so that nothing hangs behind a running `create`.
+    pub fn read(root: &Path, id: &str) -> Result<Self> {
+        check_id(id)?;
+        match StateRoot::open(root) {
+            Err(e) if e.errno() == Some(libc::ENOENT) => Err(no_container(id, root, &[])),
+            opened => opened?.container(id),
+        }
+    }
+
+    /// Takes the lock, waiting at most ten seconds.
+    pub fn acquire(&mut self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(1);
+        while !self.try_acquire()? {
+            if Instant::now() >= end {
+                let said = format!("container {} is held by another command", self.id());
+                return Err(Error::new(said).hint("wait for it to end, or end it"));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Takes the lock if nobody holds it. A directory that was removed meanwhile is `container does not exist`.
+    pub fn try_acquire(&mut self) -> Result<bool> {
+        let file = self.lock_file()?;
+        let said = || format!("lock {}", self.path.display());
+        match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
+            locked => locked.at(said)?,
+        };
+        // Between our opening the directory and our lock, its holder may have removed it.
+        if self.is_removed()? {
+            return Err(self.gone());
+        }
+        self.lock = Some(file);
+        Ok(true)
+    }
+
+    /// Opens the lock file. It is missing while a directory is being made or removed, which takes no time, and for ever if
+    /// that was cut short: only then is it made here.
+    fn lock_file(&self) -> Result<File> {
+        let open = |more: OFlag| openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | more, Mode::from_bits_truncate(0o600));
+        for _ in 0..20 {
+            match open(OFlag::empty()) {
+                Err(Errno::ENOENT) if self.is_removed()? => return Err(self.gone()),
+                Err(Errno::ENOENT) => std::thread::sleep(Duration::from_millis(5)),
+                file => return file.map(File::from).at(|| format!("open {}/lock", self.path.display())),
+            }
+        }
+        open(OFlag::O_CREAT).map(File::from).at(|| format!("open {}/lock", self.path.display()))
+    }
+
+    fn is_removed(&self) -> Result<bool> {
+        Ok(fstat(&self.dir).at(|| format!("stat {}", self.path.display()))?.st_nlink == 0)
+    }
+
+    /// Gives the lock back early: a foreground `run` must not keep `kill` and `delete` waiting for its container's life.
+    pub fn release(&mut self) {
+        self.lock = None;
+    }
+
+    /// Whether a command holds the container: we, or another process.
+    pub fn is_held(&self) -> bool {
+        // To open the lock file a second time and close it would end a lock of our own (fcntl(2)).
+        if self.lock.is_some() {
+            return true;
+        }
+        let Ok(file) = openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) else { return false };
+        let mut lock = whole_file();
+        fcntl(&file, FcntlArg::F_GETLK(&mut lock)).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
+    }
+
+    fn gone(&self) -> Error {
+        Error::new("container does not exist").code("E-NOID")
+    }
+
+    /// The container's id: the name of the directory.
+    pub fn id(&self) -> &str {
+        self.path.file_name().and_then(|n| n.to_str()).unwrap_or_default()
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes both files, each by rename: rrun.json, and (once there is a process to speak of) state.json.
+    pub fn save(&self, state: &State) -> Result<()> {
+        self.replace("rrun.json", &files::own(state))?;
+        if state.pid != 0 { self.replace("state.json", &files::like_runc(state)) } else { Ok(()) }
+    }
+
+    /// One file, replaced in one step. Without fsync: a state that a crash of the machine loses speaks of processes that the
+    /// crash ended too.
+    fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
+        let said = || format!("write {}", self.path.join(name).display());
+        let new = format!(".{name}.new");
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.dir, new.as_str(), flags, Mode::from_bits_truncate(0o600)).at(said)?;
+        File::from(file).write_all(text).at(said)?;
+        renameat(&self.dir, new.as_str(), &self.dir, name).at(said)
+    }
+
+    /// Reads the state. A missing or broken file is an error that names `delete --force`.
+    pub fn load(&self) -> Result<State> {
+        let damaged = |e: Error| {
+            e.context(format!("state of container {} is damaged", self.id())).code("E-STATE").hint(format!("rrun delete --force {} removes what is left of it", self.id()))
+        };
+        let text = self.text("rrun.json").at(|| "read rrun.json").map_err(damaged)?;
+        let state = files::read_own(&text).map_err(damaged)?;
+        if state.id != self.id() {
+            return Err(damaged(Error::new("rrun.json speaks of another container")));
+        }
+        Ok(state)
+    }
+
+    /// What can still be known of a container whose state is damaged: from rrun.json, else from the parts of state.json
+    /// that say where its processes and groups are.
+    pub fn salvage(&self) -> Option<State> {
+        self.load().ok().or_else(|| files::read_like_runc(self.id(), &self.text("state.json").ok()?))
+    }
+
+    fn text(&self, name: &str) -> io::Result<Vec<u8>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.dir, name, flags, Mode::empty())?);
+        let mut text = Vec::with_capacity(4096);
+        file.take(LARGEST).read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    /// Its descriptor's number, for init to close its copy.
+    pub fn number(&self) -> RawFd {
+        self.dir.as_raw_fd()
+    }
+
+    /// Whether an entry of this name exists in it.
+    pub fn has(&self, name: &str) -> bool {
+        fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Removes the directory with everything in it; links are removed, not followed.
+    pub fn remove(self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.at(|| format!("remove {}", self.path.display())),
+        }
+    }
+
+    /// Removes one file in it; a missing one is no error.
+    pub fn remove_file(&self, name: &str) -> Result<()> {
+        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            removed => removed.at(|| format!("unlink {}", self.path.join(name).display())),
+        }
+    }
+}
+
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// An exclusive lock on a whole file.
+fn whole_file() -> libc::flock {
+    libc::flock { l_type: libc::F_WRLCK as libc::c_short, l_whence: libc::SEEK_SET as libc::c_short, l_start: 0, l_len: 0, l_pid: 0 }
+}

@@ -1,0 +1,71 @@
+//! `ps`: the processes of a container as the host sees them (ps(1)).
+
+use std::process::{Command, Stdio};
+
+use super::Outcome;
+use crate::cli::{Format, Global, PsArgs};
+use crate::concepts::cgroups;
+use crate::error::{At, Error, Result};
+use crate::log::Journal;
+use crate::state::StateDir;
+
+/// Prints host pids as JSON, or the lines of the host's ps that speak of them.
+pub fn run(global: &Global, args: &PsArgs, _journal: &mut Journal) -> Result<Outcome> {
+    let state = StateDir::read(&global.root, &args.id)?.load()?;
+    let mut pids = cgroups::pids(&state.cgroups)?;
+    pids.sort_unstable();
+    if args.format == Format::Json {
+        return Ok(Outcome::print(format!("{}\n", serde_json::to_string(&pids).expect("numbers have a JSON form"))));
+    }
+    let listing = listing(args)?;
+    Ok(Outcome::print(keep(&listing, &pids)?))
+}
+
+fn listing(args: &PsArgs) -> Result<String> {
+    let mut command = Command::new("ps");
+    if args.options.is_empty() { command.arg("-ef") } else { command.args(&args.options) };
+    let done = match command.stdin(Stdio::null()).output() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::new("exec: \"ps\": executable file not found in $PATH").hint("install the package procps, or use --format json"));
+        }
+        done => done.at(|| "exec ps")?,
+    };
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let first = said.lines().find(|l| !l.trim().is_empty()).unwrap_or("no reason given");
+    Err(Error::new(format!("ps failed: {}", crate::log::value(first))))
+}
+
+/// The header and the lines whose column PID is one of `pids`.
+fn keep(listing: &str, pids: &[i32]) -> Result<String> {
+    let mut lines = listing.lines();
+    let header = lines.next().unwrap_or_default();
+    let column = header.split_whitespace().position(|name| name == "PID");
+    let column = column.ok_or_else(|| Error::new("ps printed no column PID").hint("add pid to the columns: -o pid,args"))?;
+    let ours = |line: &&str| {
+        let pid = line.split_whitespace().nth(column).and_then(|word| word.parse::<i32>().ok());
+        pid.is_some_and(|pid| pids.binary_search(&pid).is_ok())
+    };
+    Ok([header].into_iter().chain(lines.filter(ours)).map(|line| format!("{line}\n")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "UID          PID    PPID  C CMD\nroot           1       0  0 init 42\nroot          42       1  0 sleep 1\n";
+
+    #[test]
+    fn keeps_the_lines_of_the_container() {
+        assert_eq!(keep(LISTING, &[7, 42]).expect("has PID"), "UID          PID    PPID  C CMD\nroot          42       1  0 sleep 1\n");
+        assert_eq!(keep(LISTING, &[]).expect("has PID").lines().count(), 1);
+    }
+
+    #[test]
+    fn needs_the_column_pid() {
+        assert!(keep("CMD\nx\n", &[1]).is_err());
+        assert!(keep("", &[1]).is_err());
+    }
+}
