@@ -225,7 +225,8 @@ fn names_what_is_broken() {
         "config.json:4:1: `}` closes the list opened at 3:11; `]` is due | - | E-JSON"
     );
     assert_eq!(outcome("{\"ociVersion\": 01}").0, "config.json:1:17: invalid number | - | E-JSON");
-    assert_eq!(outcome("{\"ociVersion\": \"\u{1F600}\", \"x\": \"\\ud800\"}").0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
+    let lone_surrogate = "{\"ociVersion\": \"\u{1F600}\", \"x\": \"\\ud800\"}";
+    assert_eq!(outcome(lone_surrogate).0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
     let mut warnings = Warnings::default();
     let e = parse_spec(b"{\"ociVersion\": \"\xFF\"}", &mut warnings).expect_err("not UTF-8");
     assert!(e.to_string().starts_with("config.json:1:"), "{e}");
@@ -340,15 +341,15 @@ fn reads_every_architecture_and_action_name() {
         "SHEB",
     ];
     let archs: Vec<String> = archs.iter().map(|a| format!("SCMP_ARCH_{a}")).collect();
-    assert_eq!(changed("/linux/seccomp/architectures", json!(archs)).0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
+    assert_eq!(changed("/linux/seccomp/architectures", json!(archs)).0, "");
     for action in ["KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "ERRNO", "TRACE", "ALLOW", "LOG", "NOTIFY"] {
-        assert_eq!(changed("/linux/seccomp/defaultAction", json!(format!("SCMP_ACT_{action}"))).0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
+        assert_eq!(changed("/linux/seccomp/defaultAction", json!(format!("SCMP_ACT_{action}"))).0, "");
     }
     for op in ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] {
-        assert_eq!(changed("/linux/seccomp/syscalls/0/args/0/op", json!(format!("SCMP_CMP_{op}"))).0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
+        assert_eq!(changed("/linux/seccomp/syscalls/0/args/0/op", json!(format!("SCMP_CMP_{op}"))).0, "");
     }
     for flag in ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"] {
-        assert_eq!(changed("/linux/seccomp/flags", json!([format!("SECCOMP_FILTER_FLAG_{flag}")])).0, "config.json:1:33: unexpected end of hex escape in a string | - | E-JSON");
+        assert_eq!(changed("/linux/seccomp/flags", json!([format!("SECCOMP_FILTER_FLAG_{flag}")])).0, "");
     }
 }
 
