@@ -22,6 +22,8 @@ pub mod plan;
 pub mod process;
 #[forbid(unsafe_code)]
 pub mod state;
+#[forbid(unsafe_code)]
+pub mod suggest;
 pub mod sys;
 #[forbid(unsafe_code)]
 pub mod verbs;

@@ -1,0 +1,89 @@
+//! "Did you mean": the known word that an unknown one was probably meant to be.
+//!
+//! A misspelt key of config.json is worse than a missing one: its author believes in a protection that is not there.
+//! Suggestions are only ever shown. Nothing is corrected: a guess about somebody's security settings is not ours to act on.
+
+/// The known word nearest to `word`: equal but for letter case and separators, else at most two edits away (Levenshtein),
+/// else the only one that begins or ends with it. `None` if nothing is near, or if `word` itself is known.
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    // A word of an attacker's length is nobody's typing mistake, and the distance takes quadratic time.
+    if word.len() > 64 || known.clone().into_iter().any(|k| k == word) {
+        return None;
+    }
+    let wanted = folded(word);
+    if let Some(same) = known.clone().into_iter().find(|k| folded(k) == wanted) {
+        return Some(same);
+    }
+    let near = known.clone().into_iter().map(|k| (distance(word, k), k)).min_by_key(|(d, _)| *d);
+    if let Some((d, k)) = near
+        && d <= 2
+        && d * 2 <= word.chars().count() + 1
+    {
+        return Some(k);
+    }
+    let mut parts =
+        known.into_iter().filter(|k| wanted.len() >= 2 && (folded(k).starts_with(&wanted) || folded(k).ends_with(&wanted)));
+    let only = parts.next();
+    if parts.next().is_some() { None } else { only }
+}
+
+/// ` - did you mean X?`, or nothing: to be put behind a message.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    closest(word, known).map_or_else(String::new, |k| format!(" - did you mean {k}?"))
+}
+
+fn folded(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, '-' | '_' | '.' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// The number of letters to insert, delete or replace to make `b` of `a` (Levenshtein distance).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_misspelt_words() {
+        let keys = ["noNewPrivileges", "cwd", "args"];
+        assert_eq!(closest("noNewPrivileged", keys), Some("noNewPrivileges"));
+        assert_eq!(closest("no_new_privileges", keys), Some("noNewPrivileges"));
+        assert_eq!(closest("argz", keys), Some("args"));
+        assert_eq!(closest("somethingElse", keys), None);
+        assert_eq!(closest("args", keys), None);
+    }
+
+    #[test]
+    fn finds_the_long_form_of_a_short_one() {
+        assert_eq!(closest("net", ["pid", "network", "mount"]), Some("network"));
+        assert_eq!(closest("NET_ADMIN", ["CAP_NET_ADMIN", "CAP_NET_RAW"]), Some("CAP_NET_ADMIN"));
+        // Two are possible: none is named.
+        assert_eq!(closest("CAP_NET", ["CAP_NET_ADMIN", "CAP_NET_RAW"]), None);
+    }
+
+    #[test]
+    fn measures_edits() {
+        assert_eq!(distance("nosiud", "nosuid"), 2);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn ignores_words_of_absurd_length() {
+        let long = "a".repeat(1 << 20);
+        assert_eq!(closest(&long, ["a"]), None);
+    }
+}
