@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
+# the black-box tests here, then the black-box tests in a VM with cgroup v2, bare and with systemd.
+#
+#   scripts/test.sh [--no-vm] [FILTER]     FILTER: only tests whose name contains it
+#
+# Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+vm=yes
+if [ "${1:-}" = --no-vm ]; then
+    vm=no
+    shift
+fi
+filter=("$@")
+[ "$(id -u)" = 0 ] || { echo 'test.sh: must be root: the tests make containers, layers and cgroups' >&2; exit 1; }
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+skipped=()
+section() { printf '\n=== %s\n' "$1" | tee -a "$log"; }
+
+section 'set-up'
+scripts/setup.sh test
+cargo build --bins --examples
+# Taken once from the Debian mirror, then kept in target/.
+rootfs-fixtures/debian.sh target/debian || skipped+=('Debian root filesystem: the mirror cannot be reached')
+
+section 'tests on this machine'
+cargo test --no-fail-fast -- "${filter[@]}" 2>&1 | tee -a "$log" || status=1
+
+if [ "$vm" = no ]; then
+    skipped+=('the VM: --no-vm')
+elif [ -x scripts/vm.sh ]; then
+    for mode in bare systemd; do
+        section "black-box tests in a VM, cgroup v2, $mode"
+        verdict=0
+        scripts/vm.sh "--$mode" -- "${filter[@]}" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
+        case $verdict in
+            0) ;;
+            77) skipped+=("VM $mode: $(tail -n1 "$log")") ;;
+            *) status=1 ;;
+        esac
+    done
+fi
+
+section 'result'
+# The runners' own words, and the tests that the host could not carry.
+grep -E '^(===|test result:|     Running|   Doc-tests)' "$log" | grep -v '=== result' || true
+printf '\nskipped:\n'
+grep -hE '^test .* ignored' "$log" | sed 's/^test /  /; s/ *\.\.\. ignored.*//' | sort | uniq -c || true
+for reason in "${skipped[@]}"; do
+    echo "  $reason"
+done
+awk '/^test result:/ { for (i = 1; i < NF; i++) { if ($(i+1) ~ /^passed/) p += $i; if ($(i+1) ~ /^failed/) f += $i; if ($(i+1) ~ /^ignored/) s += $i } }
+     END { printf "\n%d tests ran, %d failed, %d skipped\n", p + f, f, s }' "$log"
+exit "$status"
