@@ -29,6 +29,11 @@ pub fn plan(_spec: &Spec, _warnings: &mut Warnings) -> Result<HooksPlan> {
     Ok(HooksPlan)
 }
 
+/// As [`plan`], from the hooks alone, as the state keeps them.
+pub fn plan_hooks(_hooks: Option<&oci_spec::runtime::Hooks>, _warnings: &mut Warnings) -> Result<HooksPlan> {
+    Ok(HooksPlan)
+}
+
 /// Runs all hooks of one kind in order, `state` (state.json of the specification) on the stdin of each. The first failure
 /// ends it, naming the hook: `error running createRuntime hook #0: …`.
 pub fn run(_plan: &HooksPlan, _kind: Kind, _state: &[u8]) -> Result<()> {

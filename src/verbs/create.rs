@@ -11,7 +11,7 @@ use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
 use crate::process::laps::Laps;
 use crate::process::parent::{self, Announce};
-use crate::state::{State, StateDir};
+use crate::state::{State, StateDir, boot_id, user_name};
 
 /// Everything a container is made from, its id claimed.
 pub struct Setup {
@@ -38,7 +38,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver: global.driver, args, starts, foreground };
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;
-        let state = new_state(&bundle, &host, &plan, args);
+        let state = new_state(&bundle, &host, &plan, args)?;
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.errno() == Some(libc::EEXIST) => continue,
             dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args, &here), laps: Laps::new(global.debug)? }),
@@ -52,19 +52,19 @@ fn announce(args: &CreateArgs, here: &Path) -> Announce {
     Announce { pid_file: args.pid_file.as_ref().map(absolute), pidfd_socket: args.pidfd_socket.as_ref().map(absolute) }
 }
 
-fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> State {
+fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> Result<State> {
     let spec = &bundle.spec;
     let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref()).into_iter().flatten();
-    State {
+    Ok(State {
         id: plan.id.clone(),
         oci_version: spec.version().clone(),
         pid: 0,
         start_time: 0,
-        boot_id: host.boot_id(),
+        boot_id: boot_id()?,
         created: now(),
         bundle: bundle.path.clone(),
         rootfs: plan.rootfs.path.clone(),
-        owner: host.owner(),
+        owner: user_name(host.euid),
         rootless: host.rootless,
         annotations: spec.annotations().clone().unwrap_or_default(),
         cgroups: plan.cgroups.record(),
@@ -72,7 +72,7 @@ fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> St
         namespaces: namespaces.map(|n| (crate::concepts::namespaces::flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
         hooks: spec.hooks().clone(),
         no_new_keyring: args.no_new_keyring,
-    }
+    })
 }
 
 /// Creates the container and leaves it waiting.
