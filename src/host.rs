@@ -94,6 +94,49 @@ impl Cgroups {
     }
 }
 
+/// The capabilities that rrun itself has, which bound those it can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// rrun's bounding set; bit n is capability n.
+    pub bounding: u64,
+    /// rrun's permitted set.
+    pub permitted: u64,
+    /// The kernel's highest capability.
+    pub last: u8,
+}
+
+impl Capabilities {
+    /// Asks the kernel about the calling process.
+    pub fn ask() -> Result<Self> {
+        let (bounding, last) = crate::sys::credentials::bounding_set();
+        let permitted = crate::sys::credentials::capget().at(|| "capget")?.permitted;
+        Ok(Self { bounding, permitted, last })
+    }
+
+    /// All that the kernel knows: what the first process of a new user namespace has in it, and who joins one.
+    pub fn in_user_namespace(self) -> Self {
+        let all = u64::MAX >> (63 - self.last.min(63));
+        Self { bounding: all, permitted: all, ..self }
+    }
+}
+
+/// Which mandatory access control modules this kernel enforces. Asked only when a config has a label: most have none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SecurityModules {
+    /// AppArmor.
+    pub apparmor: bool,
+    /// SELinux.
+    pub selinux: bool,
+}
+
+impl SecurityModules {
+    /// Asks the kernel. selinuxfs is there only while SELinux is enabled.
+    pub fn ask() -> Self {
+        let apparmor = std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.first() == Some(&b'Y'));
+        Self { apparmor, selinux: std::path::Path::new("/sys/fs/selinux/enforce").exists() }
+    }
+}
+
 /// An `O_PATH` handle of a trusted host path, for use before and after the clone.
 pub fn host_directory(path: &std::path::Path) -> Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};

@@ -1,26 +1,163 @@
-//! Resource limits of a process and its place in the queue of the out-of-memory killer (setrlimit(2), proc(5)).
-use oci_spec::runtime::Process;
+//! Resource limits of a process, and its place in the queue of the out-of-memory killer (setrlimit(2),
+//! proc_pid_oom_score_adj(5)).
+//!
+//! A limit has a soft value, which the kernel enforces, and a hard one, up to which the process may raise the soft one
+//! itself; only CAP_SYS_RESOURCE in the *first* user namespace raises the hard one. The boundary: open files, processes,
+//! locked memory, core files; without it one container uses up what the kernel counts per user, for all of them.
+//!
+//! A new user namespace lacks that privilege for ever, so there the parent sets the limits ([`apply_from_parent`]).
 
-use crate::error::Result;
+use std::ffi::CString;
+
+use oci_spec::runtime::{PosixRlimitType, Process};
+
+use crate::error::{At, Error, Result};
 use crate::sys::procfs::ProcFs;
+use crate::sys::sched::set_limit;
 
 /// rlimits and oom_score_adj.
-#[derive(Debug, Clone, Default)]
-pub struct LimitsPlan;
-
-/// Decides the limits; duplicates are errors.
-pub fn plan(_process: &Process) -> Result<LimitsPlan> {
-    Ok(LimitsPlan)
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsPlan {
+    limits: Vec<Limit>,
+    oom_score_adj: Option<i32>,
 }
 
-/// Sets oom_score_adj and rlimits of the calling process.
-pub fn apply(_plan: &LimitsPlan, _proc: &ProcFs) -> Result<()> {
+/// One resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit {
+    kind: PosixRlimitType,
+    soft: u64,
+    hard: u64,
+}
+
+/// Decides the limits; duplicates, a soft value above the hard one, and a score outside -1000 to 1000 are errors.
+pub fn plan(process: &Process) -> Result<LimitsPlan> {
+    let mut limits: Vec<Limit> = Vec::new();
+    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
+        let (kind, soft, hard) = (limit.typ(), limit.soft(), limit.hard());
+        let field = || format!("process.rlimits[{index}]");
+        if limits.iter().any(|l| l.kind == kind) {
+            return Err(Error::new(format!("rlimit {kind} is specified more than once")).config(field()).code("E-RLIMIT"));
+        }
+        if soft > hard {
+            let text = format!("rlimit {kind}: the soft limit {soft} is above the hard limit {hard}");
+            return Err(Error::new(text).config(field()).code("E-RLIMIT"));
+        }
+        limits.push(Limit { kind, soft, hard });
+    }
+    let oom_score_adj = process.oom_score_adj();
+    if let Some(score) = oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
+        return Err(Error::new(format!("oomScoreAdj {score} is not between -1000 and 1000")).config("process.oomScoreAdj"));
+    }
+    Ok(LimitsPlan { limits, oom_score_adj })
+}
+
+/// Sets oom_score_adj and rlimits of the calling process. Not where the process has a new user namespace: see
+/// [`apply_from_parent`]. Comes before the user changes.
+pub fn apply(plan: &LimitsPlan, proc: &ProcFs) -> Result<()> {
+    set_score(plan, proc, c"self/oom_score_adj".into())?;
+    set_limits(plan, 0)
+}
+
+/// Outside, with the privileges of the first user namespace: the same for the process `pid`, our child, not yet reaped.
+pub fn apply_from_parent(plan: &LimitsPlan, proc: &ProcFs, pid: i32) -> Result<()> {
+    set_score(plan, proc, CString::new(format!("{pid}/oom_score_adj")).expect("a number has no NUL"))?;
+    set_limits(plan, pid)
+}
+
+fn set_score(plan: &LimitsPlan, proc: &ProcFs, file: CString) -> Result<()> {
+    let Some(score) = plan.oom_score_adj else { return Ok(()) };
+    proc.write(&file, score.to_string().as_bytes()).at(|| format!("failed to set oom_score_adj to {score}")).map_err(|e| {
+        let hint = "lowering the score needs CAP_SYS_RESOURCE on the host; raise oomScoreAdj to rrun's own score or remove it";
+        e.config("process.oomScoreAdj").hint(hint)
+    })
+}
+
+fn set_limits(plan: &LimitsPlan, pid: i32) -> Result<()> {
+    for (index, limit) in plan.limits.iter().enumerate() {
+        set_limit(pid, number(limit.kind), limit.soft, limit.hard).map_err(|e| {
+            let above = e.raw_os_error() == Some(libc::EPERM);
+            let error = Error::os(format!("error setting rlimit {} to {}:{}", limit.kind, limit.soft, limit.hard), e);
+            let error = error.config(format!("process.rlimits[{index}]"));
+            let hint = "raising a hard limit needs CAP_SYS_RESOURCE on the host (and fs.nr_open bounds RLIMIT_NOFILE); lower \"hard\"";
+            if above { error.hint(hint) } else { error }
+        })?;
+    }
     Ok(())
 }
 
 impl LimitsPlan {
+    /// Whether nothing is to be set.
+    pub fn is_empty(&self) -> bool {
+        self.limits.is_empty() && self.oom_score_adj.is_none()
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
-        vec![]
+        let value = |v: u64| if v == u64::MAX { "unlimited".to_owned() } else { v.to_string() };
+        let score = self.oom_score_adj.iter().map(|score| format!("oom_score_adj {score}"));
+        score.chain(self.limits.iter().map(|l| format!("{} soft {} hard {}", l.kind, value(l.soft), value(l.hard)))).collect()
+    }
+}
+
+/// The kernel's number of a limit (asm-generic/resource.h; libc has it per architecture).
+fn number(kind: PosixRlimitType) -> u32 {
+    match kind {
+        PosixRlimitType::RlimitCpu => libc::RLIMIT_CPU,
+        PosixRlimitType::RlimitFsize => libc::RLIMIT_FSIZE,
+        PosixRlimitType::RlimitData => libc::RLIMIT_DATA,
+        PosixRlimitType::RlimitStack => libc::RLIMIT_STACK,
+        PosixRlimitType::RlimitCore => libc::RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => libc::RLIMIT_RSS,
+        PosixRlimitType::RlimitNproc => libc::RLIMIT_NPROC,
+        PosixRlimitType::RlimitNofile => libc::RLIMIT_NOFILE,
+        PosixRlimitType::RlimitMemlock => libc::RLIMIT_MEMLOCK,
+        PosixRlimitType::RlimitAs => libc::RLIMIT_AS,
+        PosixRlimitType::RlimitLocks => libc::RLIMIT_LOCKS,
+        PosixRlimitType::RlimitSigpending => libc::RLIMIT_SIGPENDING,
+        PosixRlimitType::RlimitMsgqueue => libc::RLIMIT_MSGQUEUE,
+        PosixRlimitType::RlimitNice => libc::RLIMIT_NICE,
+        PosixRlimitType::RlimitRtprio => libc::RLIMIT_RTPRIO,
+        PosixRlimitType::RlimitRttime => libc::RLIMIT_RTTIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(rlimits: serde_json::Value, score: Option<i32>) -> Result<LimitsPlan> {
+        let process = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "rlimits": rlimits, "oomScoreAdj": score});
+        plan(&serde_json::from_value(process).expect("a process"))
+    }
+
+    #[test]
+    fn duplicates_are_refused() {
+        let limit = serde_json::json!({"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1});
+        let error = decide(serde_json::json!([limit, limit]), None).expect_err("a duplicate");
+        assert_eq!(error.to_string(), "rlimit RLIMIT_NOFILE is specified more than once");
+        assert_eq!(error.config_text(), Some("process.rlimits[1]"));
+    }
+
+    #[test]
+    fn soft_above_hard_is_refused() {
+        let error = decide(serde_json::json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]), None).expect_err("soft above hard");
+        assert_eq!(error.to_string(), "rlimit RLIMIT_CORE: the soft limit 2 is above the hard limit 1");
+    }
+
+    #[test]
+    fn the_score_has_a_range() {
+        assert!(decide(serde_json::Value::Null, Some(1001)).is_err());
+        assert_eq!(decide(serde_json::Value::Null, Some(-1000)).expect("in range").oom_score_adj, Some(-1000));
+    }
+
+    #[test]
+    fn every_limit_has_the_kernels_name() {
+        let text = std::fs::read_to_string("/proc/self/limits").expect("limits");
+        // The kernel lists its limits in the order of their numbers.
+        let line = |kind| text.lines().nth(number(kind) as usize + 1).expect("a line").to_owned();
+        assert!(line(PosixRlimitType::RlimitNofile).starts_with("Max open files"));
+        assert!(line(PosixRlimitType::RlimitRttime).starts_with("Max realtime timeout"));
+        assert!(line(PosixRlimitType::RlimitSigpending).starts_with("Max pending signals"));
     }
 }

@@ -3,11 +3,15 @@
 //! A wrapper takes handles, names and plain numbers, makes one call, and returns `io::Result`. It decides nothing. Every
 //! descriptor it returns is close-on-exec from birth.
 
+pub mod credentials;
 pub mod fd;
+pub mod keyring;
 pub mod mount;
+pub mod netlink;
 pub mod process;
 pub mod procfs;
 pub mod resolve;
+pub mod sched;
 pub mod seal;
 pub mod shared;
 

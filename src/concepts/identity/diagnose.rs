@@ -1,0 +1,284 @@
+//! Why a program could not be started, found out after it could not be.
+//!
+//! "No such file or directory" is what the kernel says of a script whose interpreter is missing, while the script is there;
+//! "permission denied" has five causes. A start never depends on this look: it happens after the failure, adds a code and a
+//! hint, and where it finds nothing it changes nothing. It reads the image's files only by handle and only their heads.
+//!
+//! With a seccomp filter in force the look itself (openat2, fstat, pread64) may be what the filter kills for: the caller
+//! reports the bare error first, or asks the filter in memory.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::IdentityPlan;
+use super::directory::container_root;
+use super::environment::is_regular;
+use super::executable::{self, Executable};
+use super::program::path_variable;
+use crate::error::Error;
+use crate::sys::resolve::Root;
+
+/// Texts that engines conclude from. A hint with one of them would turn "not found" into "not executable" for Podman, so a
+/// value that contains one is not quoted.
+const MATCHED: [&str; 16] = [
+    "permission denied",
+    "operation not permitted",
+    "is a directory",
+    "executable file not found",
+    "no such file or directory",
+    "open executable",
+    "system cannot find the file specified",
+    "failed to run runc create/exec call",
+    "not a directory",
+    "os: process already finished",
+    "container not running",
+    "no such process",
+    "invalid process",
+    "does not exist",
+    "/proc/",
+    "`",
+];
+/// The longest value that a hint quotes, in characters.
+const LONGEST: usize = 60;
+
+/// A code and a hint.
+type Finding = (&'static str, String);
+
+/// Adds to a failed lookup of `name` why it failed.
+pub fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
+    let Ok(root) = container_root() else { return error };
+    let look = Look { plan, root: &root, name: lossy(name) };
+    let finding = match error.errno() {
+        None => look.not_in_path(),
+        Some(libc::ENOENT | libc::ENOTDIR) => look.missing(),
+        Some(libc::EISDIR) => Some(("E-PERM", format!("{} is a folder; name a program in it", shown(&look.name)))),
+        Some(libc::EACCES) => look.denied(Path::new(&look.name)),
+        Some(_) => None,
+    };
+    add(error, finding)
+}
+
+/// The error of a failed execve of `path`: `exec PATH: errno text`, with code and hint where the cause is found.
+pub fn exec_error(plan: &IdentityPlan, path: &CStr, cause: io::Error) -> Error {
+    let name = lossy(path);
+    let errno = cause.raw_os_error();
+    let error = Error::os(format!("exec {name}"), cause).config("process.args[0]");
+    let Ok(root) = container_root() else { return error };
+    let look = Look { plan, root: &root, name };
+    let file = Path::new(&look.name);
+    let finding = match errno {
+        Some(libc::ENOENT) => look.interpreter_missing(file, 0),
+        Some(libc::ENOEXEC) => look.wrong_format(file),
+        Some(libc::EACCES) => look.denied(file).or_else(|| look.interpreter_denied(file)),
+        Some(libc::E2BIG) => Some(("E-ARGV", "arguments and environment together are too long for the kernel; shorten them".to_owned())),
+        _ => None,
+    };
+    add(error, finding)
+}
+
+fn add(error: Error, finding: Option<Finding>) -> Error {
+    match finding {
+        Some((code, hint)) => error.code(code).hint(hint),
+        None => error,
+    }
+}
+
+/// Where to look and for what.
+struct Look<'a> {
+    plan: &'a IdentityPlan,
+    root: &'a Root,
+    name: String,
+}
+
+impl Look<'_> {
+    /// The directories of PATH.
+    fn searched(&self) -> Vec<String> {
+        let path = path_variable(self.plan).map(String::from_utf8_lossy).unwrap_or_default();
+        path.split(':').filter(|d| !d.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// E-ARGV: the whole command line in one string.
+    fn one_string(&self) -> Option<Finding> {
+        let mut words = self.name.split_whitespace();
+        let (first, second) = (words.next()?, words.next()?);
+        if self.plan.args.strings().len() != 1 {
+            return None;
+        }
+        let found = |dir: &str| self.root.resolve(&Path::new(dir).join(first)).is_ok();
+        let known = if first.contains('/') { found("/") } else { self.searched().iter().any(|dir| found(dir)) };
+        let likely = if known { "" } else { "likely cause: " };
+        let (first, second) = (shown(first), shown(second));
+        Some(("E-ARGV", format!("{likely}args[0] holds a whole command line; write each word as its own string: [{first:?}, {second:?}]")))
+    }
+
+    /// E-NOTFOUND, a bare name: where it was searched, what is like it.
+    fn not_in_path(&self) -> Option<Finding> {
+        if let Some(finding) = self.one_string() {
+            return Some(finding);
+        }
+        let searched = self.searched();
+        if searched.is_empty() {
+            let text = "the environment has no PATH; add PATH=/usr/bin:/bin to process.env, or use the full path";
+            return Some(("E-NOTFOUND", text.to_owned()));
+        }
+        for dir in &searched {
+            let candidate = Path::new(dir).join(&self.name);
+            if !self.name.is_empty() && self.root.resolve(&candidate).is_ok() {
+                return self.denied(&candidate);
+            }
+        }
+        let mut text = format!("searched {} (PATH of the container)", shown(&searched.join(", ")));
+        if let Some(similar) = super::similar::find(self.root, &searched, &self.name) {
+            text += &format!("; similar: {}", shown(&similar));
+        }
+        Some(("E-NOTFOUND", text + "; use the full path, or install it"))
+    }
+
+    /// E-NOTFOUND, a path: really absent, or a link that leads nowhere.
+    fn missing(&self) -> Option<Finding> {
+        if let Some(finding) = self.one_string() {
+            return Some(finding);
+        }
+        let name = shown(&self.name);
+        if self.root.resolve(Path::new(&self.name)).is_err() && self.root.resolve_no_follow(Path::new(&self.name)).is_ok() {
+            return Some(("E-NOTFOUND", format!("{name} is a symbolic link whose target the root filesystem lacks; correct the link")));
+        }
+        Some(("E-NOTFOUND", format!("the root filesystem lacks {name}; correct process.args, or add the file to the image")))
+    }
+
+    /// E-PERM: which of the reasons it is.
+    fn denied(&self, path: &Path) -> Option<Finding> {
+        let name = shown(&path.to_string_lossy());
+        if let Some(closed) = self.closed_directory(path) {
+            return Some(("E-PERM", closed));
+        }
+        let handle = self.root.resolve(path).ok()?;
+        let stat = nix::sys::stat::fstat(&handle).ok()?;
+        let mode = stat.st_mode & 0o7777;
+        let hint = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => format!("{name} is a folder; name a program in it"),
+            libc::S_IFREG if mode & 0o111 == 0 => format!("{name} has mode {mode:04o}, without an x bit; run chmod +x on it in the root filesystem"),
+            libc::S_IFREG if is_noexec(&handle) => {
+                format!("{name} lies on a mount with noexec; drop noexec from its options in mounts, or move the program")
+            }
+            libc::S_IFREG if !self.may(&stat, 1) => {
+                let (uid, owner) = (self.plan.uid, stat.st_uid);
+                format!("uid {uid} may not execute {name} (mode {mode:04o}, owner {owner}); change the mode or process.user")
+            }
+            libc::S_IFREG => return None,
+            _ => format!("{name} is neither a file nor a link to one; name a program"),
+        };
+        Some(("E-PERM", hint))
+    }
+
+    /// The directory on the way to `path` that the user may not enter.
+    fn closed_directory(&self, path: &Path) -> Option<String> {
+        let mut ancestors: Vec<PathBuf> = path.ancestors().skip(1).map(Path::to_path_buf).collect();
+        ancestors.reverse();
+        ancestors.iter().find_map(|dir| {
+            let handle = self.root.resolve(dir).ok()?;
+            let stat = nix::sys::stat::fstat(&handle).ok()?;
+            if stat.st_mode & libc::S_IFMT != libc::S_IFDIR || self.may(&stat, 1) {
+                return None;
+            }
+            let (uid, mode, owner) = (self.plan.uid, stat.st_mode & 0o7777, stat.st_uid);
+            let dir = shown(&dir.to_string_lossy());
+            Some(format!("uid {uid} cannot enter {dir} (mode {mode:04o}, owner {owner}); change the mode or process.user"))
+        })
+    }
+
+    /// Whether the mode bits alone let the user do `wanted` (1: execute). Without capabilities: uid 0 is let through.
+    fn may(&self, stat: &nix::sys::stat::FileStat, wanted: u32) -> bool {
+        let (uid, gid) = (self.plan.uid.as_raw(), self.plan.gid.as_raw());
+        let in_group = stat.st_gid == gid || self.plan.groups.iter().any(|g| g.as_raw() == stat.st_gid);
+        let shift = if stat.st_uid == uid { 6 } else if in_group { 3 } else { 0 };
+        stat.st_mode >> shift & wanted == wanted
+    }
+
+    fn examine(&self, path: &Path) -> Option<Executable> {
+        is_regular(&self.root.resolve(path).ok()?)?;
+        let file = self.root.open(path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY).ok()?;
+        is_regular(&file)?;
+        executable::examine(&File::from(file))
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.root.resolve(Path::new(path)).is_ok()
+    }
+
+    /// ENOENT of execve although the file is there: E-CRLF, E-INTERP, E-LOADER.
+    fn interpreter_missing(&self, path: &Path, depth: u8) -> Option<Finding> {
+        let name = shown(&path.to_string_lossy());
+        match self.examine(path)? {
+            Executable::Script(interpreter) if interpreter.ends_with('\r') => {
+                let text = format!("the first line of {name} ends in a carriage return (Windows line end); run sed -i 's/\\r$//' on it");
+                Some(("E-CRLF", text))
+            }
+            Executable::Script(interpreter) if !self.has(&interpreter) => {
+                let other = if self.has("/bin/sh") { "use #!/bin/sh, which is present, or add it" } else { "add it to the image" };
+                Some(("E-INTERP", format!("the first line of {name} asks for the missing interpreter {}; {other}", shown(&interpreter))))
+            }
+            // The interpreter is there, but may lack its own loader.
+            Executable::Script(interpreter) if depth == 0 => self.interpreter_missing(Path::new(&interpreter), 1),
+            Executable::Elf(_, Some(loader)) if !self.has(&loader) => {
+                let text = format!("{name} needs the loader {}, which the root filesystem lacks", shown(&loader));
+                Some(("E-LOADER", text + "; link it statically, or use an image with that C library"))
+            }
+            _ => None,
+        }
+    }
+
+    /// EACCES of execve although the file itself may be executed: its interpreter may not.
+    fn interpreter_denied(&self, path: &Path) -> Option<Finding> {
+        match self.examine(path)? {
+            Executable::Script(interpreter) | Executable::Elf(_, Some(interpreter)) => self.denied(Path::new(&interpreter)),
+            _ => None,
+        }
+    }
+
+    /// ENOEXEC: E-NOSHEBANG, E-ARCH.
+    fn wrong_format(&self, path: &Path) -> Option<Finding> {
+        let name = shown(&path.to_string_lossy());
+        match self.examine(path)? {
+            Executable::Empty => Some(("E-NOSHEBANG", format!("{name} is a file of 0 bytes; rebuild it"))),
+            Executable::Other => {
+                Some(("E-NOSHEBANG", format!("{name} is neither an ELF file nor a script with #!; if it is one, add #!/bin/sh as its first line")))
+            }
+            Executable::Elf(machine, _) if !executable::is_native(machine) => {
+                let (theirs, ours) = (executable::machine_name(machine), std::env::consts::ARCH);
+                let text = format!("{name} is an ELF file for {theirs}, this host is {ours} and has no binfmt handler for it");
+                Some(("E-ARCH", format!("{text}; use the build for {ours}, or install qemu-user-static")))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_noexec(handle: &OwnedFd) -> bool {
+    nix::sys::statvfs::fstatvfs(handle).is_ok_and(|s| s.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC))
+}
+
+fn lossy(text: &CStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// A value as a hint may show it: short, without control characters, and not one that an engine would match.
+fn shown(value: &str) -> String {
+    let low = value.to_lowercase();
+    if MATCHED.iter().any(|phrase| low.contains(phrase)) {
+        return "it".to_owned();
+    }
+    let plain = |c: char| if c.is_control() { '?' } else { c };
+    let mut text: String = value.chars().take(LONGEST).map(plain).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        text += "…";
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "diagnose_tests.rs"]
+mod tests;
