@@ -77,7 +77,8 @@ pub fn apply_bounding(plan: &CapabilitiesPlan) -> Result<()> {
         capset(&Sets { inheritable: plan.inheritable, ..now }).at(|| "unable to apply inheritable caps")?;
     }
     for number in (0..=plan.last).filter(|n| plan.bounding & 1 << n == 0) {
-        prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0, 0).at(|| format!("unable to drop {} from the bounding set", name(number)))?;
+        prctl(libc::PR_CAPBSET_DROP, u64::from(number), 0, 0)
+            .at(|| format!("unable to drop {} from the bounding set", name(number)))?;
     }
     // Otherwise the change from uid 0 to another empties permitted and with it all that the config grants that user.
     prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0).at(|| "unable to set keep caps").map(drop)
@@ -101,11 +102,6 @@ pub fn apply(plan: &CapabilitiesPlan) -> Result<()> {
 }
 
 impl CapabilitiesPlan {
-    /// process.noNewPrivileges: a seccomp filter can then be installed without privilege, as the last step.
-    pub fn no_new_privileges(&self) -> bool {
-        self.no_new_privileges
-    }
-
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         let all = u32::from(self.last) + 1;
@@ -117,9 +113,6 @@ impl CapabilitiesPlan {
             ("ambient", self.ambient),
         ] {
             lines.push(format!("{set} capabilities: {}", if mask == 0 { "none".to_owned() } else { names(mask) }));
-        }
-        if self.no_new_privileges {
-            lines.push("no new privileges by execve".to_owned());
         }
         lines
     }
@@ -180,7 +173,8 @@ mod tests {
 
     #[test]
     fn the_unavailable_is_left_out_with_a_warning() {
-        let lacking = host::Capabilities { bounding: FULL.bounding & !(1 << 24), permitted: FULL.permitted & !(1 << 24), last: 40 };
+        let lacking =
+            host::Capabilities { bounding: FULL.bounding & !(1 << 24), permitted: FULL.permitted & !(1 << 24), last: 40 };
         let set = serde_json::json!(["CAP_SYS_RESOURCE", "CAP_KILL"]);
         let all = serde_json::json!({"bounding": set, "permitted": set, "effective": set, "inheritable": set, "ambient": set});
         let (plan, warnings) = decide(all.clone(), lacking);
@@ -193,7 +187,8 @@ mod tests {
 
     #[test]
     fn ambient_needs_inheritable_and_permitted() {
-        let (plan, warnings) = decide(serde_json::json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "ambient": ["CAP_KILL"]}), FULL);
+        let (plan, warnings) =
+            decide(serde_json::json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "ambient": ["CAP_KILL"]}), FULL);
         assert_eq!(plan.ambient, 0);
         assert_eq!(warnings, ["ignoring ambient capabilities that are not permitted and inheritable: [CAP_KILL]"]);
     }
@@ -208,7 +203,8 @@ mod tests {
     #[test]
     fn every_capability_of_the_kernel_has_its_bit() {
         for capability in caps::all() {
-            let ours: Capability = serde_json::from_value(serde_json::json!(capability.to_string())).expect("known to the specification");
+            let ours: Capability =
+                serde_json::from_value(serde_json::json!(capability.to_string())).expect("known to the specification");
             assert_eq!(bit(ours), capability.bitmask(), "{capability}");
         }
     }

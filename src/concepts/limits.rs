@@ -20,6 +20,8 @@ use crate::sys::sched::set_limit;
 pub struct LimitsPlan {
     limits: Vec<Limit>,
     oom_score_adj: Option<i32>,
+    /// Whether only the parent has the privilege.
+    outside: bool,
 }
 
 /// One resource limit.
@@ -31,7 +33,8 @@ struct Limit {
 }
 
 /// Decides the limits; duplicates, a soft value above the hard one, and a score outside -1000 to 1000 are errors.
-pub fn plan(process: &Process) -> Result<LimitsPlan> {
+/// `user_namespace`: the process runs in another user namespace than rrun's.
+pub fn plan(process: &Process, user_namespace: bool) -> Result<LimitsPlan> {
     let mut limits: Vec<Limit> = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let (kind, soft, hard) = (limit.typ(), limit.soft(), limit.hard());
@@ -49,19 +52,29 @@ pub fn plan(process: &Process) -> Result<LimitsPlan> {
     if let Some(score) = oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
         return Err(Error::new(format!("oomScoreAdj {score} is not between -1000 and 1000")).config("process.oomScoreAdj"));
     }
-    Ok(LimitsPlan { limits, oom_score_adj })
+    Ok(LimitsPlan { limits, oom_score_adj, outside: user_namespace })
 }
 
-/// Sets oom_score_adj and rlimits of the calling process. Not where the process has a new user namespace: see
-/// [`apply_from_parent`]. Comes before the user changes.
+/// Sets oom_score_adj and rlimits of the calling process, before the user changes. Nothing in a user namespace: there
+/// [`apply_from_parent`] does it.
 pub fn apply(plan: &LimitsPlan, proc: &ProcFs) -> Result<()> {
+    if plan.outside {
+        return Ok(());
+    }
     set_score(plan, proc, c"self/oom_score_adj".into())?;
     set_limits(plan, 0)
 }
 
-/// Outside, with the privileges of the first user namespace: the same for the process `pid`, our child, not yet reaped.
-pub fn apply_from_parent(plan: &LimitsPlan, proc: &ProcFs, pid: i32) -> Result<()> {
-    set_score(plan, proc, CString::new(format!("{pid}/oom_score_adj")).expect("a number has no NUL"))?;
+/// Outside, with the privileges of rrun's own user namespace: the same for the process `pid`, our child, not yet reaped,
+/// when it is ready but for its program. Nothing where [`apply`] did it.
+pub fn apply_from_parent(plan: &LimitsPlan, pid: i32) -> Result<()> {
+    if !plan.outside {
+        return Ok(());
+    }
+    if plan.oom_score_adj.is_some() {
+        let proc = ProcFs::open().at(|| "open a private procfs")?;
+        set_score(plan, &proc, CString::new(format!("{pid}/oom_score_adj")).expect("a number has no NUL"))?;
+    }
     set_limits(plan, pid)
 }
 
@@ -79,7 +92,8 @@ fn set_limits(plan: &LimitsPlan, pid: i32) -> Result<()> {
             let above = e.raw_os_error() == Some(libc::EPERM);
             let error = Error::os(format!("error setting rlimit {} to {}:{}", limit.kind, limit.soft, limit.hard), e);
             let error = error.config(format!("process.rlimits[{index}]"));
-            let hint = "raising a hard limit needs CAP_SYS_RESOURCE on the host (and fs.nr_open bounds RLIMIT_NOFILE); lower \"hard\"";
+            let hint =
+                "raising a hard limit needs CAP_SYS_RESOURCE on the host (and fs.nr_open bounds RLIMIT_NOFILE); lower \"hard\"";
             if above { error.hint(hint) } else { error }
         })?;
     }
@@ -87,11 +101,6 @@ fn set_limits(plan: &LimitsPlan, pid: i32) -> Result<()> {
 }
 
 impl LimitsPlan {
-    /// Whether nothing is to be set.
-    pub fn is_empty(&self) -> bool {
-        self.limits.is_empty() && self.oom_score_adj.is_none()
-    }
-
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         let value = |v: u64| if v == u64::MAX { "unlimited".to_owned() } else { v.to_string() };
@@ -128,7 +137,7 @@ mod tests {
 
     fn decide(rlimits: serde_json::Value, score: Option<i32>) -> Result<LimitsPlan> {
         let process = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "rlimits": rlimits, "oomScoreAdj": score});
-        plan(&serde_json::from_value(process).expect("a process"))
+        plan(&serde_json::from_value(process).expect("a process"), false)
     }
 
     #[test]
@@ -141,7 +150,8 @@ mod tests {
 
     #[test]
     fn soft_above_hard_is_refused() {
-        let error = decide(serde_json::json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]), None).expect_err("soft above hard");
+        let error =
+            decide(serde_json::json!([{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]), None).expect_err("soft above hard");
         assert_eq!(error.to_string(), "rlimit RLIMIT_CORE: the soft limit 2 is above the hard limit 1");
     }
 

@@ -45,7 +45,10 @@ pub fn plan(spec: &Spec, keyring: Option<&str>, modules: impl FnOnce() -> Securi
         let modules = modules();
         if apparmor.is_some() && !modules.apparmor {
             let error = Error::new("apparmor profile is specified in config, but apparmor is disabled or not supported");
-            return Err(error.config("process.apparmorProfile").code("E-LSM").hint("remove apparmorProfile, or enable AppArmor in the kernel"));
+            return Err(error
+                .config("process.apparmorProfile")
+                .code("E-LSM")
+                .hint("remove apparmorProfile, or enable AppArmor in the kernel"));
         }
         if (selinux.is_some() || mounts.is_some()) && !modules.selinux {
             let field = if selinux.is_some() { "process.selinuxLabel" } else { "linux.mountLabel" };
@@ -101,12 +104,17 @@ pub fn apply(plan: &LsmPlan, proc: &ProcFs) -> Result<()> {
         let text = format!("exec {profile}");
         // Linux 5.8 gave AppArmor a directory of its own; attr/exec belongs to whichever module is first.
         let written = match write(proc, c"thread-self/attr/apparmor/exec", text.as_bytes()) {
-            Err(e) if e.errno() == Some(libc::ENOENT) && !has_own_directory(proc) => write(proc, c"thread-self/attr/exec", text.as_bytes()),
+            Err(e) if e.errno() == Some(libc::ENOENT) && !has_own_directory(proc) => {
+                write(proc, c"thread-self/attr/exec", text.as_bytes())
+            }
             written => written,
         };
         written.map_err(|e| {
             let hint = format!("load the profile with apparmor_parser -r, or correct process.apparmorProfile {profile:?}");
-            e.context("unable to apply apparmor profile: apparmor failed to apply profile").config("process.apparmorProfile").code("E-LSM").hint(hint)
+            e.context("unable to apply apparmor profile: apparmor failed to apply profile")
+                .config("process.apparmorProfile")
+                .code("E-LSM")
+                .hint(hint)
         })?;
     }
     if let Some(label) = &plan.selinux {
@@ -137,12 +145,11 @@ impl LsmPlan {
         vec![]
     }
 
-    /// The lines of `rrun plan`.
+    /// The lines of `rrun plan`: the labels.
     pub fn describe(&self) -> Vec<String> {
-        let keyring = self.keyring.iter().map(|(name, _)| format!("new session keyring {}", name.to_string_lossy()));
         let apparmor = self.apparmor.iter().map(|p| format!("AppArmor profile {p} from execve on"));
         let selinux = self.selinux.iter().map(|l| format!("SELinux label {l} from execve on"));
-        keyring.chain(apparmor).chain(selinux).collect()
+        apparmor.chain(selinux).collect()
     }
 }
 
@@ -172,7 +179,8 @@ mod tests {
     #[test]
     fn labels_are_taken_where_the_module_is() {
         let both = SecurityModules { apparmor: true, selinux: true };
-        let plan = decide(serde_json::json!({"apparmorProfile": "p", "selinuxLabel": "l"}), serde_json::json!({}), both).expect("a plan");
+        let plan = decide(serde_json::json!({"apparmorProfile": "p", "selinuxLabel": "l"}), serde_json::json!({}), both)
+            .expect("a plan");
         assert_eq!((plan.apparmor.as_deref(), plan.selinux.as_deref()), (Some("p"), Some("l")));
     }
 

@@ -86,7 +86,9 @@ pub fn apply_from_parent(plan: &NetworkPlan, netns: BorrowedFd) -> Result<()> {
     let there = open_in(netns)?;
     for device in &plan.devices {
         let moved = move_device(&here, &there, device, netns);
-        moved.map_err(|e| e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices[{:?}]", device.host)))?;
+        moved.map_err(|e| {
+            e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices[{:?}]", device.host))
+        })?;
     }
     Ok(())
 }
@@ -108,7 +110,8 @@ fn move_device(here: &Netlink, there: &Netlink, device: &Device, netns: Borrowed
     let mut request = link(index, 0, 0);
     push_attribute(&mut request, libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes());
     push_attribute(&mut request, libc::IFLA_IFNAME, &with_nul(&device.container));
-    here.request(libc::RTM_NEWLINK, 0, &request).at(|| format!("name it {:?} in the container's network namespace", device.container))?;
+    here.request(libc::RTM_NEWLINK, 0, &request)
+        .at(|| format!("name it {:?} in the container's network namespace", device.container))?;
     let index = index_of(there, &device.container)?;
     for mut address in addresses {
         address[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -131,7 +134,10 @@ fn index_of(netlink: &Netlink, name: &str) -> Result<u32> {
     let mut request = link(0, 0, 0);
     push_attribute(&mut request, libc::IFLA_IFNAME, &with_nul(name));
     let answers = netlink.get(libc::RTM_GETLINK, &request).at(|| format!("find the device {name:?}"))?;
-    answers.first().and_then(|m| number(&m.body, 4)).ok_or_else(|| Error::os(format!("find the device {name:?}"), nix::errno::Errno::ENODEV))
+    answers
+        .first()
+        .and_then(|m| number(&m.body, 4))
+        .ok_or_else(|| Error::os(format!("find the device {name:?}"), nix::errno::Errno::ENODEV))
 }
 
 /// The addresses of global scope that were set by somebody, not learnt: each as the body that makes it again.
@@ -143,7 +149,8 @@ fn permanent_addresses(netlink: &Netlink, index: u32) -> Result<Vec<Address>> {
     let mut addresses = Vec::new();
     for body in all.iter().map(|m| &m.body).filter(|b| b.len() >= ADDRESS && number(b, 4) == Some(index)) {
         let parts = || attributes(&body[ADDRESS..]);
-        let flags = parts().find(|(kind, _)| *kind == libc::IFA_FLAGS).and_then(|(_, v)| number(v, 0)).unwrap_or(u32::from(body[2]));
+        let flags =
+            parts().find(|(kind, _)| *kind == libc::IFA_FLAGS).and_then(|(_, v)| number(v, 0)).unwrap_or(u32::from(body[2]));
         // Byte 3 is the scope; 0 is the whole world (RT_SCOPE_UNIVERSE).
         if flags & PERMANENT == 0 || body[3] != 0 {
             continue;
@@ -170,10 +177,9 @@ impl NetworkPlan {
         !self.devices.is_empty()
     }
 
-    /// The lines of `rrun plan`.
+    /// The lines of `rrun plan` for the parent.
     pub fn describe(&self) -> Vec<String> {
-        let devices = self.devices.iter().map(|d| format!("move network device {} into the container as {}", d.host, d.container));
-        self.new.then(|| "bring up lo".to_owned()).into_iter().chain(devices).collect()
+        self.devices.iter().map(|d| format!("move network device {} into the container as {}", d.host, d.container)).collect()
     }
 }
 
@@ -207,9 +213,13 @@ mod tests {
 
     #[test]
     fn devices_keep_their_name_unless_given_another() {
-        let plan = decide(serde_json::json!({"b": {}, "a": {"name": "x"}}), serde_json::json!([{"type": "network"}]), false).expect("a plan");
+        let plan = decide(serde_json::json!({"b": {}, "a": {"name": "x"}}), serde_json::json!([{"type": "network"}]), false)
+            .expect("a plan");
         assert!(plan.new && plan.moves_devices());
-        assert_eq!(plan.describe()[1..], ["move network device a into the container as x", "move network device b into the container as b"]);
+        assert_eq!(
+            plan.describe(),
+            ["move network device a into the container as x", "move network device b into the container as b"]
+        );
     }
 
     #[test]

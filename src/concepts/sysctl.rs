@@ -46,7 +46,8 @@ pub fn plan(spec: &Spec) -> Result<SysctlPlan> {
         let at_fault = |e: Error| e.config(format!("linux.sysctl[{key:?}]")).code("E-SYSCTL");
         let parts = components(key).ok_or_else(|| at_fault(Error::new(format!("sysctl {key:?} is not a valid name"))))?;
         check(spec, key, &parts).map_err(at_fault)?;
-        let path = CString::new(format!("sys/{}", parts.join("/"))).map_err(|_| at_fault(Error::new("sysctl name contains NUL")))?;
+        let path =
+            CString::new(format!("sys/{}", parts.join("/"))).map_err(|_| at_fault(Error::new("sysctl name contains NUL")))?;
         if parts[0] == "net" {
             plan.network.get_or_insert_with(|| key.clone());
         }

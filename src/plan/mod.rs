@@ -20,7 +20,7 @@ use crate::concepts::{
     seccomp, sysctl, users,
 };
 use crate::error::{Error, Result, Warnings};
-use crate::host::Host;
+use crate::host::{Capabilities, Host, SecurityModules};
 use crate::process::stdio;
 
 /// What is asked for: a bundle, and how the caller wants it run.
@@ -116,7 +116,8 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         false => cgroups.record().paths.into_iter().collect(),
     };
     let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
-    let hooks = hooks::plan(spec, warnings)?;
+    let hooks = hooks::plan(spec)?;
+    hooks::warn_from_parent(&hooks, warnings);
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
     let stdio =
@@ -133,7 +134,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         masks: masks::plan(spec)?,
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
-        process: plan_process(request, spec, process, &stdio, warnings)?,
+        process: plan_process(request, spec, process, namespaces.has("user"), &stdio, warnings)?,
         stdio,
         hooks,
         layers,
@@ -146,18 +147,21 @@ fn plan_process(
     request: &Request,
     spec: &Spec,
     process: &Process,
+    user_namespace: bool,
     stdio: &stdio::StdioPlan,
     warnings: &mut Warnings,
 ) -> Result<ProcessPlan> {
     let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
+    let own = Capabilities::ask()?;
+    let available = if user_namespace { own.in_user_namespace() } else { own };
     Ok(ProcessPlan {
-        identity: identity::plan(process, request.host, stdio::environment(stdio))?,
-        capabilities: capabilities::plan(process, request.host, warnings)?,
+        identity: identity::plan(process, user_namespace, stdio::environment(stdio))?,
+        capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
-        limits: limits::plan(process)?,
+        limits: limits::plan(process, user_namespace)?,
         scheduling: scheduling::plan(spec)?,
-        lsm: lsm::plan(spec, keyring.as_deref())?,
+        lsm: lsm::plan(spec, keyring.as_deref(), SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,
     })
 }

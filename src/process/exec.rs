@@ -12,7 +12,7 @@ use super::init::{become_program, fail, ready, take_attributes, take_terminal};
 use super::laps::Laps;
 use super::parent::{Announce, announce};
 use super::stdio::{self, Stdio, StdioPlan};
-use crate::concepts::{cgroups, lsm, seccomp, users};
+use crate::concepts::{cgroups, limits, lsm, seccomp, users};
 use crate::error::{At, Error, Result};
 use crate::plan::{ProcessPlan, Step};
 use crate::state::{State, Status};
@@ -110,7 +110,10 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
                 seccomp::send_listener(path, metadata, &state.oci_json(Status::Running), pid, listener.as_fd()).map_err(wrap)?;
                 channel.send(&Msg::Go(vec![]), None)?;
             }
-            Some((Msg::Ready, _)) => return Ok(master),
+            Some((Msg::Ready, _)) => {
+                limits::apply_from_parent(&plan.process.limits, pid).map_err(wrap)?;
+                return Ok(master);
+            }
             Some((Msg::Failed(e), _)) => return Err(wrap(e)),
             Some(_) => return Err(Error::new("the handshake was disturbed")),
             None => return Err(Error::new("the process was killed before it could run; is the container out of memory?")),

@@ -183,11 +183,7 @@ pub(super) fn take_attributes(
     }
     step(Step::Bounding, &mut || capabilities::apply_bounding(&process.capabilities))?;
     step(Step::User, &mut || become_user(&process.identity))?;
-    step(Step::Capabilities, &mut || {
-        capabilities::apply(&process.capabilities)?;
-        let on = process.no_new_privileges;
-        if on { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0).map(drop).at(|| "prctl PR_SET_NO_NEW_PRIVS") } else { Ok(()) }
-    })?;
+    step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
     let program = laps.step(Step::Program, || identity::find_program(&process.identity))?;
     // A listener can only be handed over while the parent is there.
@@ -211,7 +207,8 @@ pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: 
     }
     laps.step(Step::Execve, || {
         let error = execve(program, &process.identity.args, &process.identity.env);
-        Err(identity::explain_execve(program, error))
+        // A filter might kill whoever looks for the cause.
+        Err(identity::explain_execve(&process.identity, program, error, process.seccomp.is_none()))
     })
 }
 

@@ -15,7 +15,7 @@ use super::init::{self, Birth};
 use super::laps::Laps;
 use super::stdio::{self, Stdio};
 use super::{gate, joiner};
-use crate::concepts::{cgroups, devices, hooks, layers, mounts, namespaces, network, rootfs, seccomp, users};
+use crate::concepts::{cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rootfs, seccomp, users};
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, Step};
 use crate::state::{State, StateDir, Status, start_time};
@@ -244,7 +244,10 @@ fn converse(plan: &Plan, channel: &Channel, state: &State, pid: i32, pidfd: &Own
                 drop(listener);
                 channel.send(&Msg::Go(vec![]), None)?;
             }
-            Some((Msg::Ready, _)) => return Ok(master),
+            Some((Msg::Ready, _)) => {
+                limits::apply_from_parent(&plan.process.limits, pid).map_err(wrap)?;
+                return Ok(master);
+            }
             Some((Msg::Failed(e), _)) => return Err(wrap(e)),
             Some(_) => return Err(Error::new("the handshake was disturbed")),
             None => return Err(wrap(died(plan, pidfd))),

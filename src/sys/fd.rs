@@ -13,6 +13,13 @@ pub fn cloexec_from(first: RawFd) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
+/// Lets `command` start with stdio and no other descriptor, without a change to this process's own.
+pub fn only_stdio(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: runs in the child before its execve: one async-signal-safe system call, no allocation.
+    unsafe { command.pre_exec(|| cloexec_from(3)) };
+}
+
 /// Puts `fd` at the number `number` for the program to come, without close-on-exec (dup2(2)).
 pub fn place(fd: BorrowedFd, number: RawFd) -> io::Result<()> {
     if fd.as_raw_fd() == number {

@@ -67,6 +67,7 @@ pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> io::Result<()> {
 pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the new limit lives across the call; the old one is not asked for.
-    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>()) };
+    let ret =
+        unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>()) };
     check(ret).map(drop)
 }

@@ -101,9 +101,10 @@ pub fn destroy(dir: StateDir, state: &State, journal: &mut Journal) -> Result<()
     }
     dir.remove()?;
     let Some(hooks) = &state.hooks else { return Ok(()) };
-    let ran = hooks::plan_hooks(Some(hooks), journal.warnings()).and_then(|plan| hooks::run(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)));
-    if let Err(error) = ran {
-        journal.warnings().add(error.to_string());
-    }
+    let failed = match hooks::plan_hooks(Some(hooks)) {
+        Ok(plan) => hooks::run_all(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)),
+        Err(error) => vec![error],
+    };
+    failed.iter().for_each(|error| journal.warnings().add(error.to_string()));
     Ok(())
 }

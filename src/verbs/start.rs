@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use super::Outcome;
 use crate::cli::Global;
 use crate::concepts::hooks::{self, Kind};
-use crate::error::{At, Error, Result, Warnings};
+use crate::error::{At, Error, Result};
 use crate::log::Journal;
 use crate::process::gate;
 use crate::state::{StateDir, Status, start_time};
@@ -27,7 +27,7 @@ pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome>
         return Err(Error::new("cannot start a container that has stopped"));
     }
     gate::open_gate(dir.path(), pidfd.as_fd())?;
-    let hooks = hooks::plan_hooks(state.hooks.as_ref(), &mut Warnings::default())?;
+    let hooks = hooks::plan_hooks(state.hooks.as_ref())?;
     hooks::run(&hooks, Kind::Poststart, &state.oci_json(Status::Running)).inspect_err(|_| {
         pidfd_signal(pidfd.as_fd(), libc::SIGKILL).ok();
     })?;

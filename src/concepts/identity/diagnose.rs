@@ -4,8 +4,6 @@
 //! "permission denied" has five causes. A start never depends on this look: it happens after the failure, adds a code and a
 //! hint, and where it finds nothing it changes nothing. It reads the image's files only by handle and only their heads.
 //!
-//! With a seccomp filter in force the look itself (openat2, fstat, pread64) may be what the filter kills for: the caller
-//! reports the bare error first, or asks the filter in memory.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,7 +16,7 @@ use super::directory::container_root;
 use super::environment::is_regular;
 use super::executable::{self, Executable};
 use super::program::path_variable;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::sys::resolve::Root;
 
 /// Texts that engines conclude from. A hint with one of them would turn "not found" into "not executable" for Podman, so a
@@ -48,7 +46,7 @@ const LONGEST: usize = 60;
 type Finding = (&'static str, String);
 
 /// Adds to a failed lookup of `name` why it failed.
-pub fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
+pub(super) fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
     let Ok(root) = container_root() else { return error };
     let look = Look { plan, root: &root, name: lossy(name) };
     let finding = match error.errno() {
@@ -61,19 +59,22 @@ pub fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
     add(error, finding)
 }
 
-/// The error of a failed execve of `path`: `exec PATH: errno text`, with code and hint where the cause is found.
-pub fn exec_error(plan: &IdentityPlan, path: &CStr, cause: io::Error) -> Error {
+/// The error of a failed execve of `path`: `exec PATH: errno text`, with code and hint where the cause is found. `look` is
+/// false where a seccomp filter might kill for the system calls of a look: the bare error is worth more than the hint.
+pub fn explain_execve(plan: &IdentityPlan, path: &CStr, cause: io::Error, look: bool) -> Error {
     let name = lossy(path);
     let errno = cause.raw_os_error();
     let error = Error::os(format!("exec {name}"), cause).config("process.args[0]");
-    let Ok(root) = container_root() else { return error };
+    let Some(root) = look.then(container_root).and_then(Result::ok) else { return error };
     let look = Look { plan, root: &root, name };
     let file = Path::new(&look.name);
     let finding = match errno {
         Some(libc::ENOENT) => look.interpreter_missing(file, 0),
         Some(libc::ENOEXEC) => look.wrong_format(file),
         Some(libc::EACCES) => look.denied(file).or_else(|| look.interpreter_denied(file)),
-        Some(libc::E2BIG) => Some(("E-ARGV", "arguments and environment together are too long for the kernel; shorten them".to_owned())),
+        Some(libc::E2BIG) => {
+            Some(("E-ARGV", "arguments and environment together are too long for the kernel; shorten them".to_owned()))
+        }
         _ => None,
     };
     add(error, finding)
@@ -111,7 +112,10 @@ impl Look<'_> {
         let known = if first.contains('/') { found("/") } else { self.searched().iter().any(|dir| found(dir)) };
         let likely = if known { "" } else { "likely cause: " };
         let (first, second) = (shown(first), shown(second));
-        Some(("E-ARGV", format!("{likely}args[0] holds a whole command line; write each word as its own string: [{first:?}, {second:?}]")))
+        Some((
+            "E-ARGV",
+            format!("{likely}args[0] holds a whole command line; write each word as its own string: [{first:?}, {second:?}]"),
+        ))
     }
 
     /// E-NOTFOUND, a bare name: where it was searched, what is like it.
@@ -144,7 +148,10 @@ impl Look<'_> {
         }
         let name = shown(&self.name);
         if self.root.resolve(Path::new(&self.name)).is_err() && self.root.resolve_no_follow(Path::new(&self.name)).is_ok() {
-            return Some(("E-NOTFOUND", format!("{name} is a symbolic link whose target the root filesystem lacks; correct the link")));
+            return Some((
+                "E-NOTFOUND",
+                format!("{name} is a symbolic link whose target the root filesystem lacks; correct the link"),
+            ));
         }
         Some(("E-NOTFOUND", format!("the root filesystem lacks {name}; correct process.args, or add the file to the image")))
     }
@@ -160,7 +167,9 @@ impl Look<'_> {
         let mode = stat.st_mode & 0o7777;
         let hint = match stat.st_mode & libc::S_IFMT {
             libc::S_IFDIR => format!("{name} is a folder; name a program in it"),
-            libc::S_IFREG if mode & 0o111 == 0 => format!("{name} has mode {mode:04o}, without an x bit; run chmod +x on it in the root filesystem"),
+            libc::S_IFREG if mode & 0o111 == 0 => {
+                format!("{name} has mode {mode:04o}, without an x bit; run chmod +x on it in the root filesystem")
+            }
             libc::S_IFREG if is_noexec(&handle) => {
                 format!("{name} lies on a mount with noexec; drop noexec from its options in mounts, or move the program")
             }
@@ -194,7 +203,13 @@ impl Look<'_> {
     fn may(&self, stat: &nix::sys::stat::FileStat, wanted: u32) -> bool {
         let (uid, gid) = (self.plan.uid.as_raw(), self.plan.gid.as_raw());
         let in_group = stat.st_gid == gid || self.plan.groups.iter().any(|g| g.as_raw() == stat.st_gid);
-        let shift = if stat.st_uid == uid { 6 } else if in_group { 3 } else { 0 };
+        let shift = if stat.st_uid == uid {
+            6
+        } else if in_group {
+            3
+        } else {
+            0
+        };
         stat.st_mode >> shift & wanted == wanted
     }
 
@@ -214,12 +229,17 @@ impl Look<'_> {
         let name = shown(&path.to_string_lossy());
         match self.examine(path)? {
             Executable::Script(interpreter) if interpreter.ends_with('\r') => {
-                let text = format!("the first line of {name} ends in a carriage return (Windows line end); run sed -i 's/\\r$//' on it");
+                let text =
+                    format!("the first line of {name} ends in a carriage return (Windows line end); run sed -i 's/\\r$//' on it");
                 Some(("E-CRLF", text))
             }
             Executable::Script(interpreter) if !self.has(&interpreter) => {
-                let other = if self.has("/bin/sh") { "use #!/bin/sh, which is present, or add it" } else { "add it to the image" };
-                Some(("E-INTERP", format!("the first line of {name} asks for the missing interpreter {}; {other}", shown(&interpreter))))
+                let other =
+                    if self.has("/bin/sh") { "use #!/bin/sh, which is present, or add it" } else { "add it to the image" };
+                Some((
+                    "E-INTERP",
+                    format!("the first line of {name} asks for the missing interpreter {}; {other}", shown(&interpreter)),
+                ))
             }
             // The interpreter is there, but may lack its own loader.
             Executable::Script(interpreter) if depth == 0 => self.interpreter_missing(Path::new(&interpreter), 1),
@@ -244,9 +264,10 @@ impl Look<'_> {
         let name = shown(&path.to_string_lossy());
         match self.examine(path)? {
             Executable::Empty => Some(("E-NOSHEBANG", format!("{name} is a file of 0 bytes; rebuild it"))),
-            Executable::Other => {
-                Some(("E-NOSHEBANG", format!("{name} is neither an ELF file nor a script with #!; if it is one, add #!/bin/sh as its first line")))
-            }
+            Executable::Other => Some((
+                "E-NOSHEBANG",
+                format!("{name} is neither an ELF file nor a script with #!; if it is one, add #!/bin/sh as its first line"),
+            )),
             Executable::Elf(machine, _) if !executable::is_native(machine) => {
                 let (theirs, ours) = (executable::machine_name(machine), std::env::consts::ARCH);
                 let text = format!("{name} is an ELF file for {theirs}, this host is {ours} and has no binfmt handler for it");

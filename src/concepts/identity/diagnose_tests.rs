@@ -48,7 +48,10 @@ fn a_missing_program_is_told_from_a_missing_interpreter() {
     let interpreter = |name: &str| lint(looked(&[name], |look| look.interpreter_missing(Path::new(name), 0)));
     let (code, hint) = interpreter("/script");
     assert_eq!(code, "E-INTERP");
-    assert_eq!(hint, "the first line of /script asks for the missing interpreter /bin/bash; use #!/bin/sh, which is present, or add it");
+    assert_eq!(
+        hint,
+        "the first line of /script asks for the missing interpreter /bin/bash; use #!/bin/sh, which is present, or add it"
+    );
     assert_eq!(interpreter("/windows").0, "E-CRLF");
     assert_eq!(interpreter("/dynamic").0, "E-LOADER");
 }
@@ -88,7 +91,10 @@ fn a_bare_name_says_where_it_was_searched() {
 #[test]
 fn a_command_line_in_one_string_is_recognised() {
     let (code, hint) = lint(looked(&["/bin/sh -c true"], |l| l.missing()));
-    assert_eq!((code, hint.as_str()), ("E-ARGV", r#"args[0] holds a whole command line; write each word as its own string: ["/bin/sh", "-c"]"#));
+    assert_eq!(
+        (code, hint.as_str()),
+        ("E-ARGV", r#"args[0] holds a whole command line; write each word as its own string: ["/bin/sh", "-c"]"#)
+    );
     assert!(lint(looked(&["nothing at all"], |l| l.not_in_path())).1.starts_with("likely cause: "));
 }
 

@@ -29,13 +29,16 @@ pub(super) fn collect(env: &[String], extra: &[(String, String)]) -> Result<(Vec
         match entry.split_once('=') {
             None => Err(refuse(format!("invalid environment variable: {entry:?}")).hint("write it as NAME=VALUE")),
             Some(("", _)) => Err(refuse(format!("environment variable name can't be empty: {entry:?}"))),
-            Some(_) if entry.contains('\0') => Err(refuse(format!("environment variable value can't contain null(\\x00): {entry:?}"))),
+            Some(_) if entry.contains('\0') => {
+                Err(refuse(format!("environment variable value can't contain null(\\x00): {entry:?}")))
+            }
             Some((name, value)) => Ok((name, value)),
         }
     });
     for pair in own.chain(extra.iter().map(|(name, value)| Ok((name.as_str(), value.as_str())))) {
         let (name, value) = pair?;
-        let entry = CString::new(format!("{name}={value}")).map_err(|_| Error::new(format!("environment variable {name} contains NUL")))?;
+        let entry = CString::new(format!("{name}={value}"))
+            .map_err(|_| Error::new(format!("environment variable {name} contains NUL")))?;
         if name == "HOME" {
             home = !value.is_empty();
         }

@@ -25,7 +25,7 @@ use oci_spec::runtime::Process;
 use crate::error::{At, Error, Result};
 use crate::sys::process::StringVector;
 
-pub use diagnose::{exec_error, why};
+pub use diagnose::explain_execve;
 pub use directory::enter_cwd;
 pub use environment::finish_environment;
 pub use program::find_program;
@@ -53,7 +53,9 @@ pub fn plan(process: &Process, user_namespace: bool, extra_env: Vec<(String, Str
     let user = process.user();
     let umask = match user.umask() {
         Some(bits) if bits > 0o777 => {
-            return Err(Error::new(format!("umask {bits:#o} has more than the nine permission bits")).config("process.user.umask"));
+            return Err(
+                Error::new(format!("umask {bits:#o} has more than the nine permission bits")).config("process.user.umask")
+            );
         }
         bits => bits.map(Mode::from_bits_truncate),
     };
@@ -102,10 +104,12 @@ pub fn apply_user(plan: &IdentityPlan) -> Result<()> {
 /// EINVAL means that the id is outside the maps.
 fn unmapped(error: Error, plan: &IdentityPlan, field: &str) -> Error {
     let error = match (error.errno(), plan.user_namespace) {
-        (Some(libc::EINVAL), _) => error.code("E-IDMAP").hint("an id is outside uidMappings or gidMappings of its user namespace; extend the map"),
-        (Some(libc::EPERM), true) => {
-            error.code("E-IDMAP").hint("additional groups need gidMappings written by newgidmap or by root; remove additionalGids")
+        (Some(libc::EINVAL), _) => {
+            error.code("E-IDMAP").hint("an id is outside uidMappings or gidMappings of its user namespace; extend the map")
         }
+        (Some(libc::EPERM), true) => error
+            .code("E-IDMAP")
+            .hint("additional groups need gidMappings written by newgidmap or by root; remove additionalGids"),
         _ => error,
     };
     error.config(field)
@@ -138,8 +142,10 @@ mod tests {
 
     #[test]
     fn ids_are_numbers() {
-        let plan = decide(serde_json::json!({"user": {"uid": 1000, "gid": 7, "umask": 0o27, "additionalGids": [5, 6], "username": "root"}}))
-            .expect("a plan");
+        let plan = decide(
+            serde_json::json!({"user": {"uid": 1000, "gid": 7, "umask": 0o27, "additionalGids": [5, 6], "username": "root"}}),
+        )
+        .expect("a plan");
         assert_eq!((plan.uid.as_raw(), plan.gid.as_raw()), (1000, 7));
         assert_eq!(plan.describe()[0], "become uid 1000 gid 7, groups 5,6, umask 0027");
     }

@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(refusal(c"/no/x", None), r#"exec: "/no/x": stat /no/x: no such file or directory"#);
         assert_eq!(refusal(&c(here.to_owned()), None), format!("exec: {here:?}: is a directory"));
         assert_eq!(refusal(&c(format!("{here}/plain")), None), format!("exec: \"{here}/plain\": permission denied"));
-        assert_eq!(refusal(&c(format!("{here}/plain/x")), None), format!("exec: \"{here}/plain/x\": stat {here}/plain/x: not a directory"));
+        assert_eq!(
+            refusal(&c(format!("{here}/plain/x")), None),
+            format!("exec: \"{here}/plain/x\": stat {here}/plain/x: not a directory")
+        );
     }
 
     #[test]

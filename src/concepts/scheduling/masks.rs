@@ -33,7 +33,8 @@ pub fn affinity(process: &Process) -> Result<Affinity> {
 /// Sets the affinity of the process `pid` (0: the caller).
 pub fn apply_affinity(mask: &[u64], pid: i32) -> Result<()> {
     sched::set_affinity(pid, mask).at(|| format!("error setting CPU affinity to {}", show(mask))).map_err(|e| {
-        e.code("E-CPUSET").hint("name CPUs that this host has and the container's cpuset allows (/proc/self/status, Cpus_allowed_list)")
+        e.code("E-CPUSET")
+            .hint("name CPUs that this host has and the container's cpuset allows (/proc/self/status, Cpus_allowed_list)")
     })
 }
 

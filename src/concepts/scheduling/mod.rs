@@ -52,7 +52,8 @@ pub fn plan_process(process: &Process, linux: Option<&Linux>) -> Result<Scheduli
         io_priority: process.io_priority().as_ref().map(io_priority).transpose()?,
         personality: match linux.and_then(|l| l.personality().as_ref()) {
             Some(p) if p.flags().as_ref().is_some_and(|f| !f.is_empty()) => {
-                return Err(Error::new("personality flags are not supported: the specification defines none").config("linux.personality.flags"));
+                return Err(Error::new("personality flags are not supported: the specification defines none")
+                    .config("linux.personality.flags"));
             }
             Some(p) => Some(p.domain()),
             None => None,
@@ -69,7 +70,9 @@ pub fn apply(plan: &SchedulingPlan) -> Result<()> {
                 (LinuxSchedulerPolicy::SchedDeadline, Some(libc::EPERM)) => {
                     "SCHED_DEADLINE needs CAP_SYS_NICE on the host and all of its CPUs; remove the cpuset or the policy"
                 }
-                (_, Some(libc::EPERM)) => "it needs CAP_SYS_NICE on the host, and on cgroup v1 a cpu.rt_runtime_us; remove process.scheduler",
+                (_, Some(libc::EPERM)) => {
+                    "it needs CAP_SYS_NICE on the host, and on cgroup v1 a cpu.rt_runtime_us; remove process.scheduler"
+                }
                 _ => "correct process.scheduler: the kernel does not take these values together",
             };
             e.config("process.scheduler").hint(hint)
@@ -107,7 +110,10 @@ fn scheduler(wanted: &Scheduler) -> Result<(LinuxSchedulerPolicy, sched::Attribu
         return refuse(format!("invalid scheduler.nice: {nice}"), "nice");
     }
     if nice != 0 && !matches!(policy, Policy::SchedOther | Policy::SchedBatch) {
-        return refuse(format!("scheduler.nice can only be specified for SCHED_OTHER or SCHED_BATCH policy, not {policy}"), "nice");
+        return refuse(
+            format!("scheduler.nice can only be specified for SCHED_OTHER or SCHED_BATCH policy, not {policy}"),
+            "nice",
+        );
     }
     if priority != 0 && !matches!(policy, Policy::SchedFifo | Policy::SchedRr) {
         return refuse("scheduler.priority can only be specified for SchedFIFO or SchedRR policy".into(), "priority");
@@ -130,7 +136,10 @@ fn scheduler(wanted: &Scheduler) -> Result<(LinuxSchedulerPolicy, sched::Attribu
         Policy::SchedDeadline => libc::SCHED_DEADLINE,
     };
     let (policy_number, priority) = (policy_number as u32, priority as u32);
-    Ok((policy, sched::Attributes { policy: policy_number, flags, nice, priority, runtime, deadline, period, ..Default::default() }))
+    Ok((
+        policy,
+        sched::Attributes { policy: policy_number, flags, nice, priority, runtime, deadline, period, ..Default::default() },
+    ))
 }
 
 /// `SCHED_FLAG_*` (linux/sched.h).
@@ -216,5 +225,4 @@ impl SchedulingPlan {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

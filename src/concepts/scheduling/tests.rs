@@ -59,8 +59,11 @@ fn memory_policies_have_their_nodes() {
     }
     let both = serde_json::json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]});
     assert!(refusal(both).contains("exclude each other"));
-    assert!(refusal(serde_json::json!({"mode": "MPOL_PREFERRED", "flags": ["MPOL_F_STATIC_NODES"]})).contains("no flags about nodes"));
-    let plan = with(serde_json::json!({"mode": "MPOL_INTERLEAVE", "nodes": "0-1,64", "flags": ["MPOL_F_STATIC_NODES"]})).expect("a plan");
+    assert!(
+        refusal(serde_json::json!({"mode": "MPOL_PREFERRED", "flags": ["MPOL_F_STATIC_NODES"]})).contains("no flags about nodes")
+    );
+    let plan = with(serde_json::json!({"mode": "MPOL_INTERLEAVE", "nodes": "0-1,64", "flags": ["MPOL_F_STATIC_NODES"]}))
+        .expect("a plan");
     let memory = plan.memory.expect("a policy");
     assert_eq!((memory.mode, memory.nodes), (3 | 1 << 15, vec![3, 1]));
     assert!(with(serde_json::json!({"mode": "MPOL_PREFERRED"})).is_ok());
