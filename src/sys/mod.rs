@@ -3,6 +3,7 @@
 //! A wrapper takes handles, names and plain numbers, makes one call, and returns `io::Result`. It decides nothing. Every
 //! descriptor it returns is close-on-exec from birth.
 
+pub mod bpf;
 pub mod credentials;
 pub mod fd;
 pub mod keyring;

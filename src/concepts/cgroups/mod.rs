@@ -1,11 +1,37 @@
 //! Control groups: which limits hold for all processes of the container together (cgroups(7)).
+//!
+//! Namespaces hide what a process may see; a control group bounds what it may use: memory, processor time, processes, devices, I/O.
+//! Without it one container starves the host (a fork bomb suffices), and nothing else forbids opening the host's disk through a node made
+//! inside. The groups are directories; a process is bound by being in them *before* it runs anything of the image. Whoever may write to
+//! the hierarchy of v1 may also name a program that the kernel runs as root on the host (CVE-2022-0492, release_agent).
+//!
+//! `paths` says where the groups lie, `values`, `v1` and `v2` what is written, `devices` and `ebpf` which devices are allowed; `make`,
+//! `join`, `freezer`, `tree` and `update` act; `systemd` asks the service manager to make the group instead.
+
+mod devices;
+mod ebpf;
+mod freezer;
+mod join;
+mod make;
+mod paths;
+mod tree;
+mod update;
+mod v1;
+mod v2;
+mod values;
+mod write;
+
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, Warnings};
+pub use self::join::SubGroup;
+use self::paths::Group;
+use self::values::{Occasion, Otherwise, Write};
+use crate::error::{At, Error, Result, Warnings};
 use crate::host::Host;
 
 /// Who makes the group.
@@ -23,7 +49,20 @@ pub enum Driver {
 
 /// The groups to make and the values to write.
 #[derive(Debug, Clone, Default)]
-pub struct CgroupsPlan;
+pub struct CgroupsPlan {
+    driver: Driver,
+    groups: Vec<Group>,
+    writes: Vec<Write>,
+    /// Pure v2: the program of the device rules.
+    program: Option<Vec<u64>>,
+    /// The device rules as text, for [`CgroupsPlan::describe`].
+    devices: Vec<String>,
+    /// rrun has not the rights of root over the host.
+    rootless: bool,
+    /// Groups that cannot be made are left out: rootless, and no limit was asked for.
+    optional: bool,
+    check_before_update: bool,
+}
 
 /// What later commands need to find the groups again; kept in the state.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
@@ -31,7 +70,10 @@ pub struct Record {
     /// Who made them.
     pub driver: Driver,
     /// Directory of each group by the names of its controllers (`memory`, `name=systemd`; v2: the empty name).
-    pub paths: std::collections::BTreeMap<String, PathBuf>,
+    pub paths: BTreeMap<String, PathBuf>,
+    /// `memory.checkBeforeUpdate` of the config: `update` obeys it.
+    #[serde(default)]
+    pub check_before_update: bool,
 }
 
 /// How the new process gets in.
@@ -41,6 +83,10 @@ pub struct Join {
     pub v2: Option<OwnedFd>,
     /// v1: one open `tasks` file per hierarchy, into each of which init writes `0`.
     pub v1_tasks: Vec<OwnedFd>,
+    /// Something to warn of: the group existed before and is shared with others.
+    pub note: Option<String>,
+    /// The device rules are not in force: inside a user namespace the kernel takes no program (no device can be made there either).
+    pub devices_skipped: bool,
 }
 
 /// What the freezer says.
@@ -53,17 +99,55 @@ pub enum Freezer {
 }
 
 /// Decides the groups' paths and every value.
-pub fn plan(_spec: &Spec, _host: &Host, _id: &str, _driver: Driver, _warnings: &mut Warnings) -> Result<CgroupsPlan> {
-    Ok(CgroupsPlan)
+pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut Warnings) -> Result<CgroupsPlan> {
+    let linux = spec.linux().clone().unwrap_or_default();
+    let resources = linux.resources().clone().unwrap_or_default();
+    let rules = devices::plan(resources.devices().as_deref().unwrap_or_default())?;
+    let mut plan = CgroupsPlan { driver, rootless: host.rootless, ..CgroupsPlan::default() };
+    plan.check_before_update = resources.memory().as_ref().and_then(|m| m.check_before_update()).unwrap_or(false);
+    if driver == Driver::Disabled {
+        return disabled(plan, &resources, host, warnings);
+    }
+    plan.groups = paths::cgroupfs(host, linux.cgroups_path().as_deref(), id)?;
+    plan.writes = values::plan(&plan.groups, &resources, Occasion::Create, warnings)?;
+    plan.optional = host.rootless && plan.writes.is_empty();
+    plan.devices = rules.lines().collect();
+    plan.add_devices(&rules, host)?;
+    Ok(plan)
+}
+
+/// Without a group nothing can be limited; a limit in the config would be a promise not kept.
+fn disabled(plan: CgroupsPlan, resources: &LinuxResources, host: &Host, warnings: &mut Warnings) -> Result<CgroupsPlan> {
+    let anywhere =
+        if host.cgroups.is_unified() { vec![] } else { host.cgroups.v1.iter().flat_map(|h| h.controllers.clone()).collect() };
+    let group = Group { mountpoint: PathBuf::new(), dir: PathBuf::new(), controllers: anywhere };
+    if let Some(write) = values::plan(&[group], resources, Occasion::Create, warnings)?.first() {
+        return Err(Error::new(format!("cannot set {}: cgroups are disabled (--cgroup-manager disabled)", write.field))
+            .config(&write.field));
+    }
+    if !host.rootless {
+        warnings.add("linux.resources.devices is not in force: cgroups are disabled (--cgroup-manager disabled)");
+    }
+    Ok(plan)
 }
 
 /// Makes the groups and writes the limits. What was made is removed again on failure.
-pub fn apply_from_parent(_plan: &CgroupsPlan) -> Result<Join> {
-    Ok(Join::default())
+pub fn apply_from_parent(plan: &CgroupsPlan) -> Result<Join> {
+    make::groups(plan)
+}
+
+/// The way into the container's groups for another process (`exec`), by `sub` perhaps further below. `init` is the pid of the
+/// container's first process.
+pub fn join(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join> {
+    join::open(record, sub, init)
 }
 
 /// Inside, first of all: moves the calling, single-threaded process into the v1 groups.
-pub fn apply(_join: &Join) -> Result<()> {
+pub fn apply(join: &Join) -> Result<()> {
+    for tasks in &join.v1_tasks {
+        // The kernel checks the rights of who opened the file, which was the parent, and reads 0 as "me".
+        nix::unistd::write(tasks, b"0").at(|| "join cgroup: write 0 to tasks")?;
+    }
     Ok(())
 }
 
@@ -72,46 +156,98 @@ pub fn adopt(_plan: &CgroupsPlan, _pid: i32) -> Result<()> {
     Ok(())
 }
 
-/// How often the out-of-memory killer struck in the groups.
-pub fn oom_kills(_record: &Record) -> u64 {
-    0
+/// How often the out-of-memory killer struck in the groups; 0 if that cannot be known.
+pub fn oom_kills(record: &Record) -> u64 {
+    let file = match (record.paths.get("memory"), record.paths.get("")) {
+        (Some(v1), _) => v1.join("memory.oom_control"),
+        (None, Some(v2)) => v2.join("memory.events"),
+        (None, None) => return 0,
+    };
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().find_map(|l| l.strip_prefix("oom_kill ")).and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Writes changed limits to existing groups (`update`).
-pub fn update(_record: &Record, _host: &Host, _resources: &LinuxResources) -> Result<()> {
-    Ok(())
+/// Writes changed limits to existing groups (`update`). Zeros mean unset; on failure the old limits hold.
+pub fn update(record: &Record, _host: &Host, resources: &LinuxResources) -> Result<()> {
+    update::apply(record, &record.groups(), resources)
 }
 
 /// Freezes or thaws all processes of the groups and waits until it is so.
-pub fn freeze(_record: &Record, _wanted: Freezer) -> Result<()> {
-    Ok(())
+pub fn freeze(record: &Record, wanted: Freezer) -> Result<()> {
+    freezer::set(record, wanted)
 }
 
 /// Asks the freezer. Missing groups are thawed.
-pub fn freezer(_record: &Record) -> Result<Freezer> {
-    Ok(Freezer::Thawed)
+pub fn freezer(record: &Record) -> Result<Freezer> {
+    freezer::state(record)
 }
 
 /// The host pids of all processes in the groups and below.
-pub fn pids(_record: &Record) -> Result<Vec<i32>> {
-    Ok(vec![])
+pub fn pids(record: &Record) -> Result<Vec<i32>> {
+    // Who is in one hierarchy is in each of them; which one is asked must not depend on what others rearrange (systemd inside
+    // the container divides its own and the v2 hierarchy up, below the container's group).
+    let chosen = ["freezer", "devices", "pids", "memory", ""].iter().find_map(|name| record.paths.get(*name));
+    match chosen.or_else(|| record.paths.values().next()) {
+        Some(dir) => tree::pids(dir),
+        None => Ok(vec![]),
+    }
 }
 
 /// Kills every process of the groups and below (cgroup.kill, else freeze, signal, thaw).
-pub fn kill_all(_record: &Record) -> Result<()> {
-    Ok(())
+pub fn kill_all(record: &Record) -> Result<()> {
+    freezer::kill_all(record)
 }
 
 /// Removes the groups with all below them. Missing groups are no error; groups still busy are waited for.
-pub fn remove(_record: &Record) -> Result<()> {
-    Ok(())
+pub fn remove(record: &Record) -> Result<()> {
+    // All are tried; the first failure is told.
+    record.places().into_iter().map(|(dir, _)| tree::remove(dir)).fold(Ok(()), Result::and)
 }
 
 impl CgroupsPlan {
+    fn add_devices(&mut self, rules: &devices::Rules, host: &Host) -> Result<()> {
+        if host.cgroups.is_unified() {
+            self.program = Some(ebpf::program(rules));
+            return Ok(());
+        }
+        let Some(group) = self.groups.iter().position(|g| g.controllers.iter().any(|c| c == "devices")) else {
+            // Rootless: no node can be made, nor opened on a mount of one's own user namespace.
+            let needed = !self.rootless && !host.cgroups.v1.is_empty();
+            let e =
+                || Error::new("cannot set linux.resources.devices: the cgroup controller devices is not mounted on this host");
+            return if needed { Err(e().config("linux.resources.devices")) } else { Ok(()) };
+        };
+        if !self.rootless {
+            let field = "linux.resources.devices".to_owned();
+            let write = |(file, text): (&str, String)| Write {
+                group,
+                file: file.to_owned(),
+                text,
+                field: field.clone(),
+                otherwise: Otherwise::Fail,
+                retry: false,
+            };
+            self.writes.extend(rules.v1().into_iter().map(write));
+        }
+        Ok(())
+    }
+
+    fn paths_of(&self, group: &Group) -> BTreeMap<String, PathBuf> {
+        match group.is_v2() {
+            true => [(String::new(), group.dir.clone())].into(),
+            false => group.controllers.iter().map(|c| (c.clone(), group.dir.clone())).collect(),
+        }
+    }
+
     /// What the state keeps.
     pub fn record(&self) -> Record {
-        Record::default()
+        Record {
+            driver: self.driver,
+            paths: self.groups.iter().flat_map(|g| self.paths_of(g)).collect(),
+            check_before_update: self.check_before_update,
+        }
     }
+
     /// Whether the group is made only after the clone, with the process id (systemd).
     pub fn needs_pid(&self) -> bool {
         false
@@ -119,16 +255,47 @@ impl CgroupsPlan {
 
     /// Whether init has v1 groups to enter.
     pub fn joins_v1(&self) -> bool {
-        false
+        self.groups.iter().any(|g| !g.is_v2())
     }
 
     /// The memory limit in bytes, if there is one.
     pub fn memory_limit(&self) -> Option<i64> {
-        None
+        let write = self.writes.iter().find(|w| matches!(w.file.as_str(), "memory.limit_in_bytes" | "memory.max"));
+        write.and_then(|w| w.text.parse().ok()).filter(|limit| *limit > 0)
     }
 
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
-        vec![]
+        let name = |g: &Group| if g.is_v2() { "v2".to_owned() } else { g.controllers.join(",") };
+        let mut lines: Vec<String> = self.groups.iter().map(|g| format!("mkdir {} ({})", g.dir.display(), name(g))).collect();
+        lines.extend(self.writes.iter().map(|w| format!("write {}: {} = {}", name(&self.groups[w.group]), w.file, w.text)));
+        if let Some(program) = &self.program {
+            lines.push(format!(
+                "load device program ({} instructions): all denied but {}",
+                program.len(),
+                self.devices.join(", ")
+            ));
+        }
+        lines
+    }
+}
+
+impl Record {
+    /// Each directory once, with the names of its controllers.
+    fn places(&self) -> Vec<(&std::path::Path, Vec<String>)> {
+        let mut places: BTreeMap<&std::path::Path, Vec<String>> = BTreeMap::new();
+        for (name, dir) in &self.paths {
+            places.entry(dir).or_default().push(name.clone());
+        }
+        places.into_iter().collect()
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let group = |(dir, names): (&std::path::Path, Vec<String>)| Group {
+            mountpoint: PathBuf::new(),
+            dir: dir.to_owned(),
+            controllers: names.into_iter().filter(|n| !n.is_empty()).collect(),
+        };
+        self.places().into_iter().map(group).collect()
     }
 }

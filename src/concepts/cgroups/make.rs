@@ -1,0 +1,180 @@
+//! Making the groups: directories, limits, and the open files through which the new process gets in.
+//!
+//! All of it happens before that process exists or while it waits, so that it never runs without its limits. Each step is few
+//! calls: making groups and joining them was most of the time that older runtimes took to start a container.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::paths::Group;
+use super::values::Write;
+use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, tree, write};
+use crate::error::{At, Error, Result};
+
+/// Directories made so far, to be removed again if a later step fails.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+/// Makes the groups and writes the limits; what was made is removed again on failure.
+pub(super) fn groups(plan: &CgroupsPlan) -> Result<Join> {
+    let mut made = Made::default();
+    let done = steps(plan, &mut made);
+    if done.is_err() {
+        // The first error is the one to tell; a directory that stays is found by `delete --force`.
+        made.0.iter().rev().for_each(|dir| drop(std::fs::remove_dir(dir)));
+    }
+    done
+}
+
+fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {
+    let mut join = Join::default();
+    let mut skipped = vec![false; plan.groups.len()];
+    for (i, group) in plan.groups.iter().enumerate() {
+        match directory(group, made) {
+            Ok(true) => check_old(plan, group, &mut join)?,
+            Ok(false) => {}
+            // Rootless without any limit: a group that cannot be made is no loss.
+            Err(e) if plan.optional && matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
+                skipped[i] = true;
+                continue;
+            }
+            Err(e) => return Err(delegation(plan, i, e)),
+        }
+        if group.controllers.iter().any(|c| c == "cpuset") {
+            fill_cpuset(group, &plan.writes)?;
+        }
+    }
+    if let [group] = plan.groups.as_slice()
+        && group.is_v2()
+        && !skipped[0]
+    {
+        enable(group, &plan.writes)?;
+    }
+    write::all(&plan.groups, &plan.writes)?;
+    for group in plan.groups.iter().zip(&skipped).filter(|(_, skipped)| !**skipped).map(|(group, _)| group) {
+        open(plan, group, &mut join)?;
+    }
+    Ok(join)
+}
+
+/// Makes the directory of `group` and those above it. `true`: it was there before.
+fn directory(group: &Group, made: &mut Made) -> Result<bool> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o755);
+    match builder.create(&group.dir) {
+        Ok(()) => made.0.push(group.dir.clone()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(|| format!("mkdir {}", group.dir.display())),
+        Err(_) => {
+            for dir in group.chain() {
+                match builder.create(&dir) {
+                    Ok(()) => made.0.push(dir),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(e) => return Err(e).at(|| format!("mkdir {}", dir.display())),
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A group that could not be made, named by the first limit that it should have held.
+fn delegation(plan: &CgroupsPlan, group: usize, e: Error) -> Error {
+    match plan.writes.iter().find(|w| w.group == group) {
+        Some(write) if plan.rootless => e
+            .context(format!("cannot set {}", write.field))
+            .config(&write.field)
+            .code("E-DELEGATE")
+            .hint("the hierarchy is not delegated to you; use the systemd driver, or drop the limit"),
+        _ => e.config("linux.cgroupsPath"),
+    }
+}
+
+/// A group that exists already: whoever froze it would freeze the new container at birth; whoever is in it shares its limits.
+fn check_old(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
+    let record = Record { paths: plan.paths_of(group), ..Record::default() };
+    if freezer::state(&record)? == Freezer::Frozen {
+        return Err(Error::new(format!("cgroup {} is frozen already", group.dir.display()))
+            .config("linux.cgroupsPath")
+            .hint("another container owns it; name a group of its own"));
+    }
+    let others = tree::pids(&group.dir)?.len();
+    if others > 0 && join.note.is_none() {
+        join.note = Some(format!("container's cgroup is not empty: {others} process(es) found in {}", group.dir.display()));
+    }
+    Ok(())
+}
+
+/// v1: a group without CPUs or memory nodes takes no process, and a new one has none. What the config does not give is
+/// copied down from above, on the whole way.
+fn fill_cpuset(group: &Group, writes: &[Write]) -> Result<()> {
+    for dir in group.chain() {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let given = dir == group.dir && writes.iter().any(|w| w.file == file);
+            let path = dir.join(file);
+            if given || !write::read(&path)?.is_empty() {
+                continue;
+            }
+            let above = write::read(&dir.parent().expect("below the mount point").join(file))?;
+            write::put(&path, &above).at(|| format!("write {above:?} to {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// v2: a controller works in a group if the group above shares it out (`cgroup.subtree_control`). All that exist are shared,
+/// for their statistics; those that a limit needs must be.
+fn enable(group: &Group, writes: &[Write]) -> Result<()> {
+    let chain = group.chain();
+    let above = std::iter::once(&group.mountpoint).chain(chain.iter().take(chain.len() - 1));
+    for dir in above {
+        let available = write::read(&dir.join("cgroup.controllers"))?;
+        let file = dir.join("cgroup.subtree_control");
+        let shared = write::read(&file)?;
+        let missing: Vec<String> = available
+            .split(' ')
+            .filter(|c| !c.is_empty() && !shared.split(' ').any(|s| s == *c))
+            .map(|c| format!("+{c}"))
+            .collect();
+        if missing.is_empty() || write::put(&file, &missing.join(" ")).is_ok() {
+            continue;
+        }
+        // All together are refused if one is. So one by one; only one that a limit needs is missed.
+        for controller in &missing {
+            if let Err(e) = write::put(&file, controller)
+                && let Some(write) = writes.iter().find(|w| w.file.split('.').next() == controller.get(1..))
+            {
+                return Err(refused(&file, controller, write, e));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(file: &Path, controller: &str, write: &Write, err: io::Error) -> Error {
+    let hint = match err.raw_os_error() {
+        Some(libc::EBUSY) => "processes run in the group above; a group with processes cannot share controllers out",
+        _ => "the controller is not delegated to you",
+    };
+    let op = format!("cannot set {}: write {controller:?} to {}", write.field, file.display());
+    Error::os(op, err).config(&write.field).code("E-DELEGATE").hint(hint)
+}
+
+/// Opens the way in, and puts the device program on a v2 group that has the controllers.
+fn open(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
+    if !group.is_v2() {
+        let tasks = group.dir.join("tasks");
+        join.v1_tasks.push(write::open(&tasks).at(|| format!("open {}", tasks.display()))?.into());
+        return Ok(());
+    }
+    let options = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).clone();
+    let dir = options.open(&group.dir).at(|| format!("open {}", group.dir.display()))?;
+    if let Some(code) = &plan.program {
+        join.devices_skipped = !ebpf::attach(dir.as_fd(), code, plan.rootless)?;
+    }
+    join.v2 = Some(dir.into());
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Writing values into the files of groups, and saying what went wrong when the kernel refuses one.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::paths::Group;
+use super::values::{Otherwise, Write};
+use crate::error::{At, Error, Result};
+
+/// Opens a file of a group for writing. Never creates: cgroupfs answers an unknown name with ENOENT only so.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
+}
+
+/// One write(2): cgroupfs takes each write as a whole value.
+pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
+    open(path)?.write_all(text.as_bytes())
+}
+
+/// Writes all values in order. Values that may come too early are tried again at the end.
+pub(super) fn all(groups: &[Group], writes: &[Write]) -> Result<()> {
+    let mut last: Option<(PathBuf, File)> = None;
+    let mut late: Vec<&Write> = Vec::new();
+    for write in writes {
+        match one(groups, write, &mut last) {
+            Err(e) if write.retry && e.errno() == Some(libc::EINVAL) => late.push(write),
+            done => done?,
+        }
+    }
+    late.into_iter().try_for_each(|write| one(groups, write, &mut last))
+}
+
+/// Writes one value. `last` is the file written before, which device rules write again and again.
+fn one(groups: &[Group], write: &Write, last: &mut Option<(PathBuf, File)>) -> Result<()> {
+    let (file, text) = match open_cached(groups[write.group].dir.join(&write.file), last) {
+        Ok(file) => (file, &write.text),
+        Err((path, e)) if e.raw_os_error() == Some(libc::ENOENT) => match &write.otherwise {
+            Otherwise::Skip => return Ok(()),
+            Otherwise::Use(other, text) => match open_cached(groups[write.group].dir.join(other), last) {
+                Ok(file) => (file, text),
+                Err((_, e)) => return Err(explain(groups, write, &path, e)),
+            },
+            Otherwise::Fail => return Err(explain(groups, write, &path, e)),
+        },
+        Err((path, e)) => return Err(explain(groups, write, &path, e)),
+    };
+    let done = file.1.write_all(text.as_bytes());
+    done.map_err(|e| explain(groups, write, &file.0, e))
+}
+
+type Cache = Option<(PathBuf, File)>;
+
+fn open_cached(path: PathBuf, last: &mut Cache) -> std::result::Result<&mut (PathBuf, File), (PathBuf, io::Error)> {
+    if last.as_ref().is_none_or(|(open, _)| *open != path) {
+        match open(&path) {
+            Ok(file) => *last = Some((path, file)),
+            Err(e) => return Err((path, e)),
+        }
+    }
+    Ok(last.as_mut().expect("just filled"))
+}
+
+/// The error of a refused value, with what can be known about its reason.
+pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Error) -> Error {
+    let (name, errno) = (&write.file, err.raw_os_error());
+    let e =
+        Error::os(format!("cannot set {}: write {:?} to {}", write.field, write.text, path.display()), err).config(&write.field);
+    match errno {
+        Some(libc::ENOENT) if groups[write.group].is_v2() => {
+            let controller = name.split('.').next().unwrap_or_default();
+            e.code("E-DELEGATE")
+                .hint(format!("this kernel lacks the file, or the controller {controller} is not enabled for the group"))
+        }
+        Some(libc::ENOENT) => e.hint("this kernel was built without the file"),
+        Some(libc::EBUSY) if name == "memory.limit_in_bytes" => {
+            e.code("E-MEMLOW").hint("the group uses more than that now; raise memory.limit")
+        }
+        Some(libc::EINVAL | libc::ERANGE | libc::EACCES) if name == "cpuset.cpus" || name == "cpuset.mems" => {
+            let above = path.parent().and_then(Path::parent).map(|p| p.join(name));
+            let has = above.and_then(|p| std::fs::read_to_string(p).ok()).map(|s| s.trim().to_owned());
+            match has.filter(|s| !s.is_empty()) {
+                Some(has) => e.code("E-CPUSET").hint(format!("the group above has {has}")),
+                None => e.code("E-CPUSET"),
+            }
+        }
+        Some(libc::EINVAL) if name.starts_with("cpu.rt_") => e.hint("every group above must have as much realtime of its own"),
+        Some(libc::ENODEV) => e.hint("no such device on this host"),
+        Some(libc::EPERM) if name.starts_with("devices.") => e.hint("the group above may not use that device itself"),
+        _ => e,
+    }
+}
+
+/// Reads a file of a group, without the final line end.
+pub(super) fn read(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).at(|| format!("read {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}
