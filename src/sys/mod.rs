@@ -10,6 +10,9 @@ pub mod procfs;
 pub mod resolve;
 pub mod seal;
 pub mod shared;
+pub mod signals;
+pub mod socket;
+pub mod tty;
 
 use std::io;
 
