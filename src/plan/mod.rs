@@ -44,6 +44,8 @@ pub struct Request<'a> {
     pub starts: bool,
     /// Whether rrun stays and relays.
     pub foreground: bool,
+    /// How many descriptors a service manager passes to the container ([`stdio::listen_fds`]).
+    pub listen_fds: u32,
 }
 
 /// Everything that will be done.
@@ -120,8 +122,8 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     hooks::warn_from_parent(&hooks, warnings);
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
-    let stdio =
-        stdio::plan(process, request.name, request.foreground, request.args.console_socket.clone(), request.args.preserve_fds)?;
+    let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
+    let stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
     Ok(Plan {
         id: request.id.to_owned(),
         bundle: request.bundle.path.clone(),

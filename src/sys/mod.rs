@@ -15,6 +15,9 @@ pub mod resolve;
 pub mod sched;
 pub mod seal;
 pub mod shared;
+pub mod signals;
+pub mod socket;
+pub mod tty;
 
 use std::io;
 

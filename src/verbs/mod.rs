@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use crate::cli::{self, Global, Refused, Surroundings, Verb};
 use crate::error::{At, Result};
 use crate::log::Journal;
+use crate::process::stdio;
 use crate::sys::{fd, seal};
 
 /// What a verb that succeeded leaves behind.
@@ -123,16 +124,10 @@ fn seal_off(verb: &Verb) -> Result<()> {
     };
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
     if let Some(preserved) = handed {
-        mark(preserved.saturating_add(listen_fds()).saturating_add(3))?;
+        mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
         seal::ensure_sealed().at(|| "seal the running program")?;
     }
     mark(3)
-}
-
-/// How many descriptors systemd's protocol hands over (sd_listen_fds(3)): only if they are meant for this process.
-fn listen_fds() -> u32 {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 fn surroundings(argv0: &OsString) -> Surroundings {
