@@ -105,10 +105,11 @@ pub struct ProcessPlan {
 /// Decides everything, or says what is wrong with the bundle. Makes nothing.
 pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let (spec, host) = (&request.bundle.spec, request.host);
+    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let context = rules::Context {
         systemd: request.driver == cgroups::Driver::Systemd,
         no_pivot: request.args.no_pivot,
-        layered: false,
+        layered: layers.is_some(),
         supports: crate::host::supports,
         id_maps: crate::host::id_maps,
     };
@@ -122,7 +123,6 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         true => vec![],
         false => cgroups.record().paths.into_iter().collect(),
     };
-    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let hooks = hooks::plan(spec, warnings)?;
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
