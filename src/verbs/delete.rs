@@ -43,7 +43,9 @@ fn check_deletable(dir: &StateDir, state: &State) -> Result<Status> {
         status @ (Status::Stopped | Status::Created) => Ok(status),
         status => {
             let said = format!("cannot delete container {} that is not stopped: {status}", state.id);
-            Err(Error::new(said).code("E-NOTSTOPPED").hint(format!("stop it first: rrun kill {0}, or rrun delete --force {0}", state.id)))
+            Err(Error::new(said)
+                .code("E-NOTSTOPPED")
+                .hint(format!("stop it first: rrun kill {0}, or rrun delete --force {0}", state.id)))
         }
     }
 }
@@ -85,7 +87,10 @@ fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {
     loop {
         match poll(&mut [PollFd::new(init, PollFlags::POLLIN)], timeout) {
             Err(nix::errno::Errno::EINTR) => {}
-            Ok(0) => return Err(Error::new("container init still running").hint(format!("it was killed, but waits for something in the kernel; try again: rrun delete --force {id}"))),
+            Ok(0) => {
+                return Err(Error::new("container init still running")
+                    .hint(format!("it was killed, but waits for something in the kernel; try again: rrun delete --force {id}")));
+            }
             ended => return ended.map(drop).at(|| "poll the end of init"),
         }
     }
@@ -101,7 +106,10 @@ pub fn destroy(dir: StateDir, state: &State, journal: &mut Journal) -> Result<()
     }
     dir.remove()?;
     let Some(hooks) = &state.hooks else { return Ok(()) };
-    let ran = hooks::plan_hooks(Some(hooks), journal.warnings()).and_then(|plan| hooks::run(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)));
+    let mut spec = oci_spec::runtime::Spec::default();
+    spec.set_hooks(Some(hooks.clone()));
+    let ran = hooks::plan(&spec, journal.warnings())
+        .and_then(|plan| hooks::run(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)));
     if let Err(error) = ran {
         journal.warnings().add(error.to_string());
     }
