@@ -106,9 +106,7 @@ pub fn destroy(dir: StateDir, state: &State, journal: &mut Journal) -> Result<()
     }
     dir.remove()?;
     let Some(hooks) = &state.hooks else { return Ok(()) };
-    let mut spec = oci_spec::runtime::Spec::default();
-    spec.set_hooks(Some(hooks.clone()));
-    let ran = hooks::plan(&spec, journal.warnings())
+    let ran = hooks::plan_hooks(Some(hooks), journal.warnings())
         .and_then(|plan| hooks::run(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)));
     if let Err(error) = ran {
         journal.warnings().add(error.to_string());
