@@ -26,7 +26,7 @@ crate::tests![
 ];
 
 /// The fixtures: `RRUN_FIXTURES` if given, else built once for this run.
-fn fixtures() -> &'static Path {
+pub fn fixtures() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         if let Some(dir) = std::env::var_os("RRUN_FIXTURES") {

@@ -41,6 +41,7 @@ pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
         crate::fixtures::tests(),
+        crate::readme::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
 }
