@@ -7,7 +7,6 @@
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
 mod fixtures;
-mod house;
 mod lifecycle;
 mod namespaces;
 mod readme;

@@ -41,7 +41,6 @@ pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
         crate::fixtures::tests(),
-        crate::house::tests(),
         crate::lifecycle::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
