@@ -4,13 +4,17 @@
 //! descriptor it returns is close-on-exec from birth.
 
 pub mod bpf;
+pub mod entry;
 pub mod fd;
+pub mod idmap;
 pub mod mount;
 pub mod process;
 pub mod procfs;
 pub mod resolve;
 pub mod seal;
 pub mod shared;
+pub mod tree;
+pub mod xattr;
 
 use std::io;
 
