@@ -134,6 +134,11 @@ pub fn of(arch: Arch) -> &'static Architecture {
     }
 }
 
+/// The names of all system calls, for suggestions.
+pub fn call_names() -> impl Iterator<Item = &'static str> + Clone {
+    CALLS.iter().map(|(name, _)| *name)
+}
+
 /// A system call by its name, on all architectures at once.
 pub struct Call(&'static [u16; COLUMNS]);
 

@@ -20,9 +20,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use libc::sock_filter;
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
+use oci_spec::runtime::LinuxSeccomp;
 
 use crate::error::{At, Error, Result, Warnings};
+use crate::suggest::did_you_mean;
 use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, install};
 
 pub use listener::send_listener;
@@ -58,7 +59,8 @@ pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPl
         if rule.permits || rule.action == read.default {
             unknown.push(name);
         } else {
-            warnings.add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}: its rule has NO effect"));
+            let hint = did_you_mean(&name, architecture::call_names());
+            warnings.add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}{hint}. The rule has NO effect on it"));
         }
     }
     let notifies = filter.iter().any(|i| u32::from(i.code) == libc::BPF_RET && i.k == libc::SECCOMP_RET_USER_NOTIF);
@@ -69,14 +71,11 @@ pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPl
     Ok(SeccompPlan { filter, flags, listener, unknown, rules: compiled.rules, architectures, default: read.default })
 }
 
-/// The agent's address. The specification demands it as soon as a rule notifies.
+/// The agent's address, which the specification demands as soon as a rule notifies.
 fn agent(profile: &LinuxSeccomp) -> Result<(PathBuf, String)> {
-    let Some(path) = profile.listener_path().as_ref().filter(|p| !p.as_os_str().is_empty()) else {
-        return Err(Error::new(format!("listenerPath is not set, but a rule says {}", LinuxSeccompAction::ScmpActNotify))
-            .config("linux.seccomp.listenerPath")
-            .hint("name the socket of the agent that answers"));
-    };
-    Ok((path.clone(), profile.listener_metadata().clone().unwrap_or_default()))
+    let path = profile.listener_path().clone().filter(|p| !p.as_os_str().is_empty());
+    let path = path.ok_or_else(|| Error::new("SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath").config("linux.seccomp.listenerPath"))?;
+    Ok((path, profile.listener_metadata().clone().unwrap_or_default()))
 }
 
 /// Installs the filter for the calling process; with a listener, returns its descriptor. Needs no_new_privs or
@@ -86,17 +85,6 @@ pub fn apply(plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
         return Ok(None);
     }
     install(&plan.filter, plan.flags).at(|| "unable to init seccomp: error loading seccomp filter into kernel")
-}
-
-/// Outside: sends the listener with the state of the container to whoever answers for it.
-pub fn send_listener(
-    _path: &std::path::Path,
-    _metadata: &str,
-    _state: &[u8],
-    _pid: i32,
-    _listener: std::os::fd::BorrowedFd,
-) -> Result<()> {
-    Ok(())
 }
 
 impl SeccompPlan {

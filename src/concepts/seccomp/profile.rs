@@ -50,12 +50,9 @@ pub struct Profile<'a> {
     pub flags: u32,
 }
 
-/// Reads and checks the profile.
+/// Reads and checks the profile. (Where NOTIFY may not stand is a rule between fields: `plan::rules`.)
 pub fn read(seccomp: &LinuxSeccomp) -> Result<Profile<'_>> {
     let default = seccomp.default_action();
-    if default == Action::ScmpActNotify {
-        return Err(Error::new("SCMP_ACT_NOTIFY cannot be used as default action").config("linux.seccomp.defaultAction"));
-    }
     let raw = action(default, seccomp.default_errno_ret(), || "linux.seccomp.defaultErrnoRet".into())?;
     // A tracer that emulates calls answers for newer ones itself; ENOSYS would come before it.
     let open = matches!(default, Action::ScmpActAllow | Action::ScmpActLog | Action::ScmpActTrace);
@@ -64,10 +61,6 @@ pub fn read(seccomp: &LinuxSeccomp) -> Result<Profile<'_>> {
         let field = || format!("linux.seccomp.syscalls[{at}]");
         if entry.names().is_empty() || entry.names().iter().any(String::is_empty) {
             return Err(Error::new("a seccomp rule names no system call").config(format!("{}.names", field())));
-        }
-        // The runtime itself reports the descriptor with write(2): it would wait for an answer that nobody can give yet.
-        if entry.action() == Action::ScmpActNotify && entry.names().iter().any(|n| n == "write") {
-            return Err(Error::new("SCMP_ACT_NOTIFY cannot be used for the write syscall").config(format!("{}.action", field())));
         }
         rules.push(Rule {
             names: entry.names(),
