@@ -8,7 +8,10 @@
 
 mod fixtures;
 mod readme;
+mod signals;
+mod stdio;
 mod support;
+mod terminal;
 
 fn main() -> std::process::ExitCode {
     let args = libtest_mimic::Arguments::from_args();
