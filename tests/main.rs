@@ -10,7 +10,10 @@ mod fixtures;
 mod lifecycle;
 mod namespaces;
 mod readme;
+mod signals;
+mod stdio;
 mod support;
+mod terminal;
 mod users;
 
 fn main() -> std::process::ExitCode {

@@ -1,5 +1,7 @@
 //! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
 
+pub mod screen;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -44,6 +46,9 @@ pub fn collect() -> Vec<Trial> {
         crate::lifecycle::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
+        crate::signals::tests(),
+        crate::stdio::tests(),
+        crate::terminal::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
