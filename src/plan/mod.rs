@@ -107,7 +107,14 @@ pub struct ProcessPlan {
 /// Decides everything, or says what is wrong with the bundle. Makes nothing.
 pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let (spec, host) = (&request.bundle.spec, request.host);
-    rules::check(spec, host)?;
+    let context = rules::Context {
+        systemd: request.driver == cgroups::Driver::Systemd,
+        no_pivot: request.args.no_pivot,
+        layered: false,
+        supports: crate::host::supports,
+        id_maps: crate::host::id_maps,
+    };
+    rules::check(spec, host, &context, warnings)?;
     let process = spec.process().as_ref().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
     let namespaces = namespaces::plan(spec)?;
     let new_user = namespaces.clone_flags & libc::CLONE_NEWUSER as u64 != 0;
