@@ -107,10 +107,11 @@ pub struct ProcessPlan {
 /// Decides everything, or says what is wrong with the bundle. Makes nothing.
 pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let (spec, host) = (&request.bundle.spec, request.host);
+    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let context = rules::Context {
         systemd: request.driver == cgroups::Driver::Systemd,
         no_pivot: request.args.no_pivot,
-        layered: false,
+        layered: layers.is_some(),
         supports: crate::host::supports,
         id_maps: crate::host::id_maps,
     };
@@ -124,7 +125,6 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         true => vec![],
         false => cgroups.record().paths.into_iter().collect(),
     };
-    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let hooks = hooks::plan(spec)?;
     hooks::warn_from_parent(&hooks, warnings);
     let visible =

@@ -38,9 +38,16 @@ pub fn check(spec: &Spec, host: &Host, context: &Context) -> Result<()> {
     let Some((_, path)) = namespaces::find(spec, Kind::User) else {
         if host.euid != 0 {
             let hint = "make the config with rrun spec --rootless";
-            return Err(Error::new("rootless container requires user namespaces").config("linux.namespaces").code("E-IDMAP").hint(hint));
+            return Err(Error::new("rootless container requires user namespaces")
+                .config("linux.namespaces")
+                .code("E-IDMAP")
+                .hint(hint));
         }
-        return if empty { Ok(()) } else { fail("user namespace mappings specified, but user namespace isn't enabled in the config") };
+        return if empty {
+            Ok(())
+        } else {
+            fail("user namespace mappings specified, but user namespace isn't enabled in the config")
+        };
     };
     well_formed(maps.uid, "linux.uidMappings")?;
     well_formed(maps.gid, "linux.gidMappings")?;
@@ -48,9 +55,9 @@ pub fn check(spec: &Spec, host: &Host, context: &Context) -> Result<()> {
         // containerd and CRI-O give both. The namespace's own map is what counts; saying another one is a mistake.
         let other = |actual: &str, wanted: &[LinuxIdMapping]| rows(actual) != wanted.iter().map(row).collect::<Vec<_>>();
         return match (context.id_maps)(path).filter(|_| !empty) {
-            Some([uid, gid]) if other(&uid, maps.uid) || other(&gid, maps.gid) => {
-                fail("user namespaces enabled, but both namespace path and non-matching mapping specified -- you may only provide one")
-            }
+            Some([uid, gid]) if other(&uid, maps.uid) || other(&gid, maps.gid) => fail(
+                "user namespaces enabled, but both namespace path and non-matching mapping specified -- you may only provide one",
+            ),
             _ => Ok(()),
         };
     }
@@ -107,8 +114,9 @@ fn overlap(map: &[LinuxIdMapping], field: &str, side: &str, first: fn(&LinuxIdMa
 fn ids_are_mapped(process: &Process, maps: &Maps) -> Result<()> {
     let user = process.user();
     let fail = |kind: &str, key: &str, id: u32, map: &[LinuxIdMapping]| {
-        let hint = format!("{key} {id} is outside linux.{kind}Mappings ({}): map it, or choose another", show(map));
-        let error = Error::new(format!("cannot set {kind} to unmapped user in user namespace")).config(format!("process.user.{key}"));
+        let hint = format!("{key} {id} is outside linux.{kind}Mappings ({}); map it, or choose a mapped one", show(map));
+        let error =
+            Error::new(format!("cannot set {kind} to unmapped user in user namespace")).config(format!("process.user.{key}"));
         Err(error.code("E-IDMAP").hint(hint))
     };
     if !is_mapped(maps.uid, user.uid()) {
@@ -128,9 +136,10 @@ pub fn is_mapped(map: &[LinuxIdMapping], id: u32) -> bool {
     map.iter().any(|m| id.checked_sub(m.container_id()).is_some_and(|offset| offset < m.size()))
 }
 
-/// `0–0, 1000–1999`, at most four ranges.
+/// `0-0, 1000-1999`, at most four ranges.
 fn show(map: &[LinuxIdMapping]) -> String {
-    let ranges = map.iter().take(4).map(|m| format!("{}-{}", m.container_id(), u64::from(m.container_id()) + u64::from(m.size()) - 1));
+    let ranges =
+        map.iter().take(4).map(|m| format!("{}-{}", m.container_id(), u64::from(m.container_id()) + u64::from(m.size()) - 1));
     let more = if map.len() > 4 { ", …" } else { "" };
     if map.is_empty() { "none".into() } else { format!("{}{more}", ranges.collect::<Vec<_>>().join(", ")) }
 }

@@ -71,7 +71,9 @@ fn root(spec: &Spec) -> Result<()> {
     match spec.root() {
         None => Err(Error::new("root must be specified").config("root")),
         // runc would take the bundle itself for the root, config.json included.
-        Some(root) if root.path().as_os_str().is_empty() => Err(Error::new("invalid rootfs: root.path is empty").config("root.path")),
+        Some(root) if root.path().as_os_str().is_empty() => {
+            Err(Error::new("invalid rootfs: root.path is empty").config("root.path"))
+        }
         Some(_) => Ok(()),
     }
 }
@@ -106,7 +108,9 @@ fn propagation(spec: &Spec, context: &Context) -> Result<()> {
     let field = "linux.rootfsPropagation";
     match value {
         "private" | "rprivate" if context.no_pivot => {
-            Err(Error::new("rootfsPropagation of [r]private is not safe without pivot_root").config(field).hint("leave out --no-pivot"))
+            Err(Error::new("rootfsPropagation of [r]private is not safe without pivot_root")
+                .config(field)
+                .hint("leave out --no-pivot"))
         }
         "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" | "unbindable" | "runbindable" => Ok(()),
         other => Err(Error::new(format!("rootfsPropagation={other} is not supported")).config(field)),
@@ -118,7 +122,9 @@ fn seccomp(spec: &Spec) -> Result<()> {
     let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else { return Ok(()) };
     let notify = LinuxSeccompAction::ScmpActNotify;
     if profile.default_action() == notify {
-        return Err(Error::new("SCMP_ACT_NOTIFY cannot be used as default action").config("linux.seccomp.defaultAction").code("E-SECCOMP"));
+        return Err(Error::new("SCMP_ACT_NOTIFY cannot be used as default action")
+            .config("linux.seccomp.defaultAction")
+            .code("E-SECCOMP"));
     }
     let rules: &[LinuxSyscall] = profile.syscalls().as_deref().unwrap_or_default();
     let mut notifying = rules.iter().enumerate().filter(|(_, rule)| rule.action() == notify).peekable();

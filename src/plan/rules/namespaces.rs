@@ -29,7 +29,9 @@ pub fn check(spec: &Spec, context: &Context) -> Result<()> {
     for (i, namespace) in all(spec).iter().enumerate() {
         let (flag, name) = flag_and_name(namespace.typ());
         if seen & flag != 0 {
-            return Err(Error::new(format!("malformed spec file: duplicated ns {name:?}")).config(format!("linux.namespaces[{i}]")));
+            return Err(
+                Error::new(format!("malformed spec file: duplicated ns {name:?}")).config(format!("linux.namespaces[{i}]"))
+            );
         }
         seen |= flag;
         if let Some(path) = namespace.path().as_deref().filter(|p| !p.as_os_str().is_empty() && !p.is_absolute()) {
@@ -62,7 +64,9 @@ fn time_offsets(spec: &Spec) -> Result<()> {
     match find(spec, Kind::Time) {
         None => return fail("time namespace offsets specified, but time namespace isn't enabled in the config".into()),
         Some((_, Some(_))) => {
-            return fail("time namespace enabled, but both namespace path and time offsets specified -- you may only provide one".into());
+            return fail(
+                "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one".into(),
+            );
         }
         Some((_, None)) => {}
     }

@@ -21,7 +21,9 @@ fn cgroups_path(linux: &Linux, context: &Context) -> Result<()> {
     let fail = |text: String| Err(Error::new(text).config("linux.cgroupsPath"));
     let text = path.to_string_lossy();
     if context.systemd && text.split(':').count() != 3 {
-        return fail(format!("expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {text:?} instead"));
+        return fail(format!(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {text:?} instead"
+        ));
     }
     // With `..` a container could be put into, and with delete take away, the groups of others.
     if path.components().any(|c| c == Component::ParentDir) {
