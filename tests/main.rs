@@ -6,6 +6,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod badinput;
+mod spec;
 mod support;
 
 fn main() -> std::process::ExitCode {

@@ -40,6 +40,8 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::badinput::tests(),
+        crate::spec::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
 }
