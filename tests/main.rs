@@ -6,11 +6,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod badinput;
 mod fixtures;
 mod lifecycle;
 mod namespaces;
 mod readme;
 mod signals;
+mod spec;
 mod stdio;
 mod support;
 mod terminal;

@@ -42,11 +42,13 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::badinput::tests(),
         crate::fixtures::tests(),
         crate::lifecycle::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
         crate::signals::tests(),
+        crate::spec::tests(),
         crate::stdio::tests(),
         crate::terminal::tests(),
         crate::users::tests(),
