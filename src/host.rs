@@ -137,6 +137,47 @@ impl SecurityModules {
     }
 }
 
+/// What a kernel may lack and few configs use: asked one by one, when a rule comes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// User namespaces (CONFIG_USER_NS).
+    UserNamespaces,
+    /// Cgroup namespaces (Linux 4.6).
+    CgroupNamespaces,
+    /// Time namespaces (Linux 5.6).
+    TimeNamespaces,
+    /// Intel Resource Director Technology, its file system mounted at /sys/fs/resctrl.
+    Rdt,
+    /// Its cache allocation.
+    RdtCat,
+    /// Its memory bandwidth allocation.
+    RdtMba,
+}
+
+/// Whether this kernel has a feature; one system call.
+pub fn supports(feature: Feature) -> bool {
+    let path = match feature {
+        Feature::UserNamespaces => "/proc/self/ns/user",
+        Feature::CgroupNamespaces => "/proc/self/ns/cgroup",
+        Feature::TimeNamespaces => "/proc/self/timens_offsets",
+        Feature::Rdt => "/sys/fs/resctrl/info",
+        Feature::RdtCat => "/sys/fs/resctrl/info/L3",
+        Feature::RdtMba => "/sys/fs/resctrl/info/MB",
+    };
+    std::path::Path::new(path).exists()
+}
+
+/// The uid_map and gid_map of the user namespace whose file is `/proc/PID/ns/user`. `None` for any other file: only a process
+/// inside could read them.
+pub fn id_maps(namespace: &std::path::Path) -> Option<[String; 2]> {
+    let process = namespace.to_str()?.strip_prefix("/proc/")?.strip_suffix("/ns/user")?;
+    if process.is_empty() || !process.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).ok();
+    Some([read("uid_map")?, read("gid_map")?])
+}
+
 /// An `O_PATH` handle of a trusted host path, for use before and after the clone.
 pub fn host_directory(path: &std::path::Path) -> Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};

@@ -16,7 +16,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::Global;
 use crate::error::{At, Error, Result, Warnings};
 
 /// The most that one write to stderr may carry: conmon reads 8191 bytes, pipes promise 4096 in one piece (pipe(7)).
@@ -24,42 +23,48 @@ const ONE_WRITE: usize = 4096;
 /// Warnings shown before "and N more".
 const MOST_WARNINGS: usize = 10;
 
+/// What the command line says about the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// `--log`.
+    pub file: Option<&'a Path>,
+    /// `--log-format json`.
+    pub json: bool,
+    /// `--debug`.
+    pub debug: bool,
+    /// `--log-level error`: no warnings.
+    pub silent: bool,
+    /// The verb prints data that callers read together with stderr: warnings go to a log or a person, never to a pipe.
+    pub data: bool,
+}
+
 /// Where records go, and the warnings that wait for the outcome.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Journal {
     file: Option<File>,
     json: bool,
     debug: bool,
     silent: bool,
-    /// The verb prints data that callers read together with stderr: warnings go to a log or a person, never to a pipe.
     data: bool,
     warnings: Warnings,
 }
 
 impl Journal {
-    /// Opens `--log` (appending, 0644), which may be absent. `data` says that the verb's success must leave stderr empty.
-    pub fn open(global: &Global, data: bool) -> Result<Self> {
+    /// Opens the log file (appending, 0644), which may be absent.
+    pub fn open(wanted: Wanted) -> Result<Self> {
         // /dev/stderr is runc's name for "no file": opened as one, each message would appear twice.
-        let path = global.log.as_deref().filter(|p| *p != Path::new("/dev/stderr"));
+        let path = wanted.file.filter(|p| *p != Path::new("/dev/stderr"));
         let open = |path: &Path| {
             let file = OpenOptions::new().create(true).append(true).mode(0o644).open(path);
             file.at(|| format!("open log file {}", path.display()))
         };
-        let mut journal = Self::without_file(global);
-        journal.file = path.map(open).transpose()?;
-        journal.data = data;
-        Ok(journal)
-    }
-
-    /// A journal for when not even the global flags could be read.
-    pub fn on_stderr() -> Self {
-        Self { file: None, json: false, debug: false, silent: false, data: false, warnings: Warnings::default() }
+        Ok(Self { file: path.map(open).transpose()?, ..Self::without_file(wanted) })
     }
 
     /// A journal that has only stderr.
-    pub fn without_file(global: &Global) -> Self {
-        let &Global { log_json: json, debug, silent, .. } = global;
-        Self { file: None, json, debug, silent, data: false, warnings: Warnings::default() }
+    pub fn without_file(wanted: Wanted) -> Self {
+        let Wanted { json, debug, silent, data, .. } = wanted;
+        Self { json, debug, silent, data, ..Self::default() }
     }
 
     /// Writes a record of level `debug` at once, if `--debug` asks for them.
@@ -343,7 +348,10 @@ mod tests {
 
     #[test]
     fn people_get_error_cause_and_fix() {
-        let error = Error::new("cannot start \"/app\"").code("E-INTERP").hint("its interpreter is absent; use /bin/sh").config("process.args[0]");
+        let error = Error::new("cannot start \"/app\"")
+            .code("E-INTERP")
+            .hint("its interpreter is absent; use /bin/sh")
+            .config("process.args[0]");
         let text = "error: cannot start \"/app\"\ncause: config.json, process.args[0]: its interpreter is absent\nfix:   use /bin/sh   [E-INTERP]\n";
         assert_eq!(three_lines(&error), text);
         assert_eq!(three_lines(&Error::new("x\ny")), "error: x\\ny\n");

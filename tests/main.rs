@@ -6,7 +6,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod fixtures;
+mod lifecycle;
+mod namespaces;
+mod readme;
 mod support;
+mod users;
 
 fn main() -> std::process::ExitCode {
     let args = libtest_mimic::Arguments::from_args();

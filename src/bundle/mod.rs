@@ -25,8 +25,8 @@ pub use repair::is_capability;
 /// The largest document that is read: far more than any engine writes, far less than would hurt the host.
 const SIZE_LIMIT: u64 = 16 << 20;
 
-/// Warnings about one document that are told one by one.
-const NOTES_SHOWN: usize = 10;
+/// Warnings about one document that are kept; whoever shows them shows fewer.
+const NOTES_KEPT: usize = 100;
 
 /// A bundle that was read.
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut
     Ok(typed)
 }
 
-/// Adds the notes to the warnings in the order of the text, each with its line, at most [`NOTES_SHOWN`].
+/// Adds the notes to the warnings in the order of the text, each with its line, at most [`NOTES_KEPT`].
 fn tell(
     notes: repair::Notes,
     name: &str,
@@ -169,8 +169,8 @@ fn tell(
     let mut lines: Vec<(usize, String)> =
         notes.into_iter().map(|(path, text)| (found.get(&path).map_or(1, |(key, _)| key.line), text)).collect();
     lines.sort();
-    let more = lines.len().saturating_sub(NOTES_SHOWN);
-    for (line, text) in lines.into_iter().take(NOTES_SHOWN) {
+    let more = lines.len().saturating_sub(NOTES_KEPT);
+    for (line, text) in lines.into_iter().take(NOTES_KEPT) {
         warnings.add(format!("{name}:{line}: {text}"));
     }
     if more > 0 {

@@ -161,7 +161,10 @@ mod tests {
     fn says_what_is_missing_or_misspelt() {
         assert_eq!(run("--bundle").expect_err("no value").to_string(), "flag needs an argument: --bundle");
         let error = run("--bundel /b x").expect_err("unknown");
-        assert_eq!((error.to_string().as_str(), error.hint_text()), ("flag provided but not defined: -bundel", Some("did you mean --bundle?")));
+        assert_eq!(
+            (error.to_string().as_str(), error.hint_text()),
+            ("flag provided but not defined: -bundel", Some("did you mean --bundle?"))
+        );
         assert_eq!(run("--debug x").expect_err("misplaced").hint_text(), Some("--debug stands before the command"));
     }
 

@@ -1,4 +1,7 @@
 //! `--help`: two examples first, then what there is.
+//!
+//! Most people who ask for help want a line to copy; the list of flags is for those who know what they look for. Both come
+//! from the table that the parser reads, so the help cannot promise what is not there.
 
 use super::table::{COMMANDS, Command, GLOBAL, Group, HELP};
 use super::typed::with_flags;
@@ -18,7 +21,11 @@ pub fn usage_of(name: &str, command: &Command) -> String {
 /// What `rrun` without a word prints.
 pub fn short(name: &str) -> String {
     let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
-    format!("{name} COMMAND, where COMMAND is one of: {}\n{}try: {name} --help", names.join(" "), examples(name, ["@ run ./bundle", "@ list"]))
+    format!(
+        "{name} COMMAND, where COMMAND is one of: {}\n{}try: {name} --help",
+        names.join(" "),
+        examples(name, ["@ run ./bundle", "@ list"])
+    )
 }
 
 /// The whole of `rrun --help`.

@@ -4,6 +4,7 @@
 //! program. So words are read in two steps: `go_flags` takes them apart as Go would, clap gives them their types. A word
 //! that rrun does not know is an error: a restriction that was asked for and not understood must not be dropped.
 
+mod args;
 mod go_flags;
 mod help;
 mod table;
@@ -15,189 +16,12 @@ use std::path::{Path, PathBuf};
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 use crate::error::{Error, Result};
-use go_flags::Split;
 pub use crate::state::id_candidates;
+pub use args::{CreateArgs, DeleteArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb};
+use go_flags::Split;
 pub use go_flags::truth;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
-
-/// What stands before the verb.
-#[derive(Debug, Clone)]
-pub struct Global {
-    /// The name rrun was called by: `rrun`, or `runc` if argv[0] says so.
-    pub name: &'static str,
-    /// State root, absolute.
-    pub root: PathBuf,
-    /// Whether `--root` was given.
-    pub root_given: bool,
-    /// `--debug`, or `--log-level debug`.
-    pub debug: bool,
-    /// `--log-level error`: warnings are not written.
-    pub silent: bool,
-    /// `--log`.
-    pub log: Option<PathBuf>,
-    /// `--log-format json`.
-    pub log_json: bool,
-    /// `--systemd-cgroup`, `--cgroup-manager`.
-    pub driver: Driver,
-    /// `--rootless`: true, false, or `None` for auto.
-    pub rootless: Option<bool>,
-    /// `--strict`: warnings are errors.
-    pub strict: bool,
-    /// `--criu` was given: accepted for old callers, to be warned about.
-    pub criu: bool,
-}
-
-/// The arguments of `create`, and of `run` beside its own.
-#[derive(Debug, Clone, Default)]
-pub struct CreateArgs {
-    /// The container id; `None` when `run BUNDLE` derives it (see [`id_candidates`]).
-    pub id: Option<String>,
-    /// `--bundle`, or the operand of `run BUNDLE`; `None` means the current directory.
-    pub bundle: Option<PathBuf>,
-    /// `--console-socket`.
-    pub console_socket: Option<PathBuf>,
-    /// `--pidfd-socket`.
-    pub pidfd_socket: Option<PathBuf>,
-    /// `--pid-file`.
-    pub pid_file: Option<PathBuf>,
-    /// `--no-pivot`.
-    pub no_pivot: bool,
-    /// `--no-new-keyring`.
-    pub no_new_keyring: bool,
-    /// `--preserve-fds N`.
-    pub preserve_fds: u32,
-    /// `--layer`, `--overlay`, `--overlay-size`, `--keep-layer`.
-    pub layers: LayerOptions,
-}
-
-/// The arguments of `run`.
-#[derive(Debug, Clone, Default)]
-pub struct RunArgs {
-    /// What it shares with `create`.
-    pub create: CreateArgs,
-    /// `--detach`.
-    pub detach: bool,
-    /// `--keep`.
-    pub keep: bool,
-    /// `--no-subreaper`.
-    pub no_subreaper: bool,
-}
-
-/// The arguments of `plan`.
-#[derive(Debug, Clone, Default)]
-pub struct PlanArgs {
-    /// The bundle and the flags of `create` that change a plan; no id.
-    pub create: CreateArgs,
-    /// `--json`.
-    pub json: bool,
-}
-
-/// The form of what `list` and `ps` print.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
-}
-
-/// The arguments of `kill`.
-#[derive(Debug, Clone, Default)]
-pub struct KillArgs {
-    /// The container.
-    pub id: String,
-    /// The signal as given; `None` means SIGTERM.
-    pub signal: Option<String>,
-    /// `--all`: needless, as init's death kills the rest.
-    pub all: bool,
-}
-
-/// The arguments of `delete`.
-#[derive(Debug, Clone, Default)]
-pub struct DeleteArgs {
-    /// The container.
-    pub id: String,
-    /// `--force`.
-    pub force: bool,
-}
-
-/// The arguments of `list`.
-#[derive(Debug, Clone, Default)]
-pub struct ListArgs {
-    /// `--format`.
-    pub format: Format,
-    /// `--quiet`: ids only.
-    pub quiet: bool,
-}
-
-/// The arguments of `ps`.
-#[derive(Debug, Clone, Default)]
-pub struct PsArgs {
-    /// The container.
-    pub id: String,
-    /// `--format`.
-    pub format: Format,
-    /// What stands behind the id: options of ps(1).
-    pub options: Vec<OsString>,
-}
-
-/// The arguments of `spec`.
-#[derive(Debug, Clone, Default)]
-pub struct SpecArgs {
-    /// `--bundle`; `None` means the current directory.
-    pub bundle: Option<PathBuf>,
-    /// `--rootless`.
-    pub rootless: bool,
-}
-
-/// A parsed command.
-#[derive(Debug, Clone)]
-pub enum Verb {
-    /// Make a container, not yet running its program.
-    Create(CreateArgs),
-    /// Create and start, and wait unless detached.
-    Run(RunArgs),
-    /// Let a created container run its program.
-    Start {
-        /// The container.
-        id: String,
-    },
-    /// Print the state document.
-    State {
-        /// The container.
-        id: String,
-    },
-    /// Send a signal to init.
-    Kill(KillArgs),
-    /// Remove a container.
-    Delete(DeleteArgs),
-    /// List containers.
-    List(ListArgs),
-    /// Freeze.
-    Pause {
-        /// The container.
-        id: String,
-    },
-    /// Thaw.
-    Resume {
-        /// The container.
-        id: String,
-    },
-    /// List processes.
-    Ps(PsArgs),
-    /// Write a config.json.
-    Spec(SpecArgs),
-    /// Print what this runtime can do.
-    Features,
-    /// Print the steps of a run.
-    Plan(PlanArgs),
-    /// Print the version.
-    Version,
-    /// Print this text.
-    Help(String),
-}
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Debug, Clone)]
@@ -255,7 +79,9 @@ fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
     let root_given = root.is_some();
     let root = root.unwrap_or_else(|| default_root(around, rootless));
     if root == Path::new("/") {
-        return Err(Error::new("--root may not be /").hint("name a directory of its own; what is in it becomes the list of containers"));
+        return Err(
+            Error::new("--root may not be /").hint("name a directory of its own; what is in it becomes the list of containers")
+        );
     }
     let level = flags.text("log-level").unwrap_or("warning");
     Ok(Global {
@@ -278,7 +104,9 @@ fn driver(flags: &Typed) -> Result<Driver> {
         (None, false) | (Some("cgroupfs"), false) => Ok(Driver::Cgroupfs),
         (None | Some("systemd"), true) | (Some("systemd"), false) => Ok(Driver::Systemd),
         (Some("disabled"), false) => Ok(Driver::Disabled),
-        (Some(other), _) => Err(Error::new(format!("--systemd-cgroup contradicts --cgroup-manager {other}")).hint("choose one of them")),
+        (Some(other), _) => {
+            Err(Error::new(format!("--systemd-cgroup contradicts --cgroup-manager {other}")).hint("choose one of them"))
+        }
     }
 }
 
@@ -376,7 +204,10 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
     let error = Error::new(format!("{name}: \"{}\" requires {rule} argument(s)", command.name));
     let late = split.operands.iter().find(|o| o.len() > 1 && o.to_string_lossy().starts_with('-'));
     match late {
-        Some(late) => Err(error.hint(format!("flags such as {} stand before the first operand", crate::log::value(&late.to_string_lossy())))),
+        Some(late) => {
+            Err(error
+                .hint(format!("flags such as {} stand before the first operand", crate::log::value(&late.to_string_lossy()))))
+        }
         None => Err(error),
     }
 }

@@ -75,15 +75,30 @@ pub const HELP: [Flag; 1] = [flag("help", Some('h'), Takes::Nothing, "Print this
 
 /// What stands before the command.
 pub const GLOBAL: &[Flag] = &[
-    flag("root", None, Takes::Text("DIR"), "Where the state of containers is kept [default: /run/rrun, or $XDG_RUNTIME_DIR/rrun when rootless]"),
+    flag(
+        "root",
+        None,
+        Takes::Text("DIR"),
+        "Where the state of containers is kept [default: /run/rrun, or $XDG_RUNTIME_DIR/rrun when rootless]",
+    ),
     flag("log", None, Takes::Text("FILE"), "Append log records to FILE instead of stderr"),
     flag("log-format", None, Takes::OneOf(&["text", "json"]), "Form of the log records [default: text]"),
-    flag("log-level", None, Takes::OneOf(&["error", "warning", "info", "debug"]), "Least level of the log records [default: warning]"),
+    flag(
+        "log-level",
+        None,
+        Takes::OneOf(&["error", "warning", "info", "debug"]),
+        "Least level of the log records [default: warning]",
+    ),
     flag("debug", None, Takes::Nothing, "Log each step: --log-level debug"),
     flag("strict", None, Takes::Nothing, "Make each warning an error (also: RRUN_STRICT=1)"),
     flag("systemd-cgroup", None, Takes::Nothing, "Let systemd make the cgroup: --cgroup-manager systemd"),
     flag("cgroup-manager", None, Takes::OneOf(&["cgroupfs", "systemd", "disabled"]), "Who makes the cgroup [default: cgroupfs]"),
-    flag("rootless", None, Takes::OneOf(&["true", "false", "auto"]), "Whether root's rights over the host are lacking [default: auto]"),
+    flag(
+        "rootless",
+        None,
+        Takes::OneOf(&["true", "false", "auto"]),
+        "Whether root's rights over the host are lacking [default: auto]",
+    ),
     flag("criu", None, Takes::Text("PATH"), ""),
     flag("version", Some('v'), Takes::Nothing, "Print the version"),
 ];
@@ -119,34 +134,90 @@ const FORMAT: Flag = flag("format", Some('f'), Takes::OneOf(&["table", "json"]),
 
 const NONE: &[&[Flag]] = &[];
 
-const fn runtime(name: &'static str, operands: &'static str, count: (usize, usize), about: &'static str, examples: [&'static str; 2], flags: &'static [&'static [Flag]]) -> Command {
+const fn runtime(
+    name: &'static str,
+    operands: &'static str,
+    count: (usize, usize),
+    about: &'static str,
+    examples: [&'static str; 2],
+    flags: &'static [&'static [Flag]],
+) -> Command {
     Command { name, group: Group::Runtime, operands, count, about, examples, flags }
 }
 
 /// Every command, in the order of the help.
 pub const COMMANDS: &[Command] = &[
-    runtime("spec", "", (0, 0), "Write a config.json to start from", ["@ spec", "@ spec --rootless --bundle /srv/web"], &[&[
-        flag("bundle", Some('b'), Takes::Text("DIR"), "Where to write it [default: the current directory]"),
-        flag("rootless", None, Takes::Nothing, "For a user without root's rights"),
-    ]]),
-    runtime("create", "ID", (1, 1), "Make a container; its program waits for `start`", ["@ create web", "@ create --bundle /srv/web --pid-file web.pid web"], &[BUNDLE, STDIO, MAKE, LAYERS]),
+    runtime(
+        "spec",
+        "",
+        (0, 0),
+        "Write a config.json to start from",
+        ["@ spec", "@ spec --rootless --bundle /srv/web"],
+        &[&[
+            flag("bundle", Some('b'), Takes::Text("DIR"), "Where to write it [default: the current directory]"),
+            flag("rootless", None, Takes::Nothing, "For a user without root's rights"),
+        ]],
+    ),
+    runtime(
+        "create",
+        "ID",
+        (1, 1),
+        "Make a container; its program waits for `start`",
+        ["@ create web", "@ create --bundle /srv/web --pid-file web.pid web"],
+        &[BUNDLE, STDIO, MAKE, LAYERS],
+    ),
     runtime("start", "ID", (1, 1), "Let the program of a created container run", ["@ start web", "@ --debug start web"], NONE),
-    runtime("run", "ID|BUNDLE", (1, 1), "Create and start a container, and wait for its end", ["@ run ./web", "@ run --detach --bundle /srv/web web"], &[BUNDLE, RUN, STDIO, MAKE, LAYERS]),
+    runtime(
+        "run",
+        "ID|BUNDLE",
+        (1, 1),
+        "Create and start a container, and wait for its end",
+        ["@ run ./web", "@ run --detach --bundle /srv/web web"],
+        &[BUNDLE, RUN, STDIO, MAKE, LAYERS],
+    ),
     runtime("state", "ID", (1, 1), "Print the state of a container as JSON", ["@ state web", "@ state web | jq .pid"], NONE),
-    runtime("list", "", (0, 0), "List the containers", ["@ list", "@ list --format json"], &[&[
-        FORMAT,
-        flag("quiet", Some('q'), Takes::Nothing, "Print only the ids"),
-    ]]),
-    runtime("ps", "ID [PS-OPTION...]", (1, usize::MAX), "List the processes of a container", ["@ ps web", "@ ps web -o pid,user,args"], &[&[FORMAT]]),
-    runtime("kill", "ID [SIGNAL]", (1, 2), "Send a signal to a container's first process [default: SIGTERM]", ["@ kill web", "@ kill web KILL"], &[&[
-        flag("all", Some('a'), Takes::Nothing, ""),
-    ]]),
+    runtime(
+        "list",
+        "",
+        (0, 0),
+        "List the containers",
+        ["@ list", "@ list --format json"],
+        &[&[FORMAT, flag("quiet", Some('q'), Takes::Nothing, "Print only the ids")]],
+    ),
+    runtime(
+        "ps",
+        "ID [PS-OPTION...]",
+        (1, usize::MAX),
+        "List the processes of a container",
+        ["@ ps web", "@ ps web -o pid,user,args"],
+        &[&[FORMAT]],
+    ),
+    runtime(
+        "kill",
+        "ID [SIGNAL]",
+        (1, 2),
+        "Send a signal to a container's first process [default: SIGTERM]",
+        ["@ kill web", "@ kill web KILL"],
+        &[&[flag("all", Some('a'), Takes::Nothing, "")]],
+    ),
     runtime("pause", "ID", (1, 1), "Freeze all processes of a container", ["@ pause web", "@ resume web"], NONE),
     runtime("resume", "ID", (1, 1), "Let a paused container go on", ["@ resume web", "@ state web | jq .status"], NONE),
-    runtime("delete", "ID", (1, 1), "Remove what is left of a stopped container", ["@ delete web", "@ delete --force web"], &[&[
-        flag("force", Some('f'), Takes::Nothing, "Kill it first; clean up whatever is left, even of a broken one"),
-    ]]),
-    runtime("features", "", (0, 0), "Print as JSON what this runtime can do", ["@ features", "@ features | jq .mountOptions"], NONE),
+    runtime(
+        "delete",
+        "ID",
+        (1, 1),
+        "Remove what is left of a stopped container",
+        ["@ delete web", "@ delete --force web"],
+        &[&[flag("force", Some('f'), Takes::Nothing, "Kill it first; clean up whatever is left, even of a broken one")]],
+    ),
+    runtime(
+        "features",
+        "",
+        (0, 0),
+        "Print as JSON what this runtime can do",
+        ["@ features", "@ features | jq .mountOptions"],
+        NONE,
+    ),
     Command {
         name: "plan",
         group: Group::Understand,

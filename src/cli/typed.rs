@@ -36,7 +36,11 @@ pub fn with_flags<'a>(command: clap::Command, known: impl Iterator<Item = &'a Fl
             Takes::Text(name) => arg.action(ArgAction::Set).value_name(name).value_parser(value_parser!(OsString)),
             Takes::Texts(name) => arg.action(ArgAction::Append).value_name(name).value_parser(value_parser!(OsString)),
             Takes::Number(name) => arg.action(ArgAction::Set).value_name(name).value_parser(value_parser!(u32)),
-            Takes::OneOf(words) => arg.action(ArgAction::Set).value_parser(PossibleValuesParser::new(words)).hide_possible_values(true).value_name(one_of(words)),
+            Takes::OneOf(words) => arg
+                .action(ArgAction::Set)
+                .value_parser(PossibleValuesParser::new(words))
+                .hide_possible_values(true)
+                .value_name(one_of(words)),
         }
     }))
 }
@@ -64,7 +68,9 @@ fn refusal(error: &clap::Error) -> Error {
     let given = crate::log::value(&text(ContextKind::InvalidValue));
     let refused = Error::new(format!("invalid value \"{given}\" for {flag}"));
     match (error.kind(), error.get(ContextKind::ValidValue)) {
-        (ErrorKind::InvalidValue, Some(ContextValue::Strings(words))) => refused.hint(format!("use one of: {}", words.join(", "))),
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(words))) => {
+            refused.hint(format!("use one of: {}", words.join(", ")))
+        }
         (ErrorKind::ValueValidation, _) => refused.hint("use a whole number from 0"),
         _ => refused,
     }
@@ -94,7 +100,9 @@ impl Typed {
     /// A free text, which must be UTF-8.
     pub fn string(&self, long: &str) -> Result<Option<String>> {
         let Ok(Some(text)) = self.0.try_get_one::<OsString>(long) else { return Ok(None) };
-        let text = text.to_str().ok_or_else(|| Error::new(format!("invalid value \"{}\" for --{long}", crate::log::value(&text.to_string_lossy()))))?;
+        let text = text.to_str().ok_or_else(|| {
+            Error::new(format!("invalid value \"{}\" for --{long}", crate::log::value(&text.to_string_lossy())))
+        })?;
         Ok(Some(text.to_owned()))
     }
 
@@ -118,7 +126,12 @@ pub fn absolute(path: &Path, around: &Surroundings) -> Result<PathBuf> {
     let base = match (&around.cwd, path.is_absolute()) {
         (_, true) => Path::new("/"),
         (Some(cwd), false) => cwd,
-        (None, false) => return Err(Error::new(format!("{} cannot be found: the current directory is gone", crate::log::value(&path.to_string_lossy())))),
+        (None, false) => {
+            return Err(Error::new(format!(
+                "{} cannot be found: the current directory is gone",
+                crate::log::value(&path.to_string_lossy())
+            )));
+        }
     };
     for part in base.components().chain(path.components()) {
         match part {

@@ -44,6 +44,8 @@ pub struct Request<'a> {
     pub starts: bool,
     /// Whether rrun stays and relays.
     pub foreground: bool,
+    /// How many descriptors a service manager passes to the container ([`stdio::listen_fds`]).
+    pub listen_fds: u32,
 }
 
 /// Everything that will be done.
@@ -105,7 +107,15 @@ pub struct ProcessPlan {
 /// Decides everything, or says what is wrong with the bundle. Makes nothing.
 pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let (spec, host) = (&request.bundle.spec, request.host);
-    rules::check(spec, host)?;
+    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
+    let context = rules::Context {
+        systemd: request.driver == cgroups::Driver::Systemd,
+        no_pivot: request.args.no_pivot,
+        layered: layers.is_some(),
+        supports: crate::host::supports,
+        id_maps: crate::host::id_maps,
+    };
+    rules::check(spec, host, &context, warnings)?;
     let process = spec.process().as_ref().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
     let namespaces = namespaces::plan(spec)?;
     let new_user = namespaces.clone_flags & libc::CLONE_NEWUSER as u64 != 0;
@@ -115,13 +125,12 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         true => vec![],
         false => cgroups.record().paths.into_iter().collect(),
     };
-    let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let hooks = hooks::plan(spec)?;
     hooks::warn_from_parent(&hooks, warnings);
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
-    let stdio =
-        stdio::plan(process, request.name, request.foreground, request.args.console_socket.clone(), request.args.preserve_fds)?;
+    let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
+    let stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
     Ok(Plan {
         id: request.id.to_owned(),
         bundle: request.bundle.path.clone(),

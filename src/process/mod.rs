@@ -7,5 +7,6 @@ pub mod handshake;
 pub mod init;
 pub mod joiner;
 pub mod laps;
+pub mod notify;
 pub mod parent;
 pub mod stdio;

@@ -54,7 +54,9 @@ impl StateRoot {
         let foreign_group = stat.st_mode & 0o020 != 0 && stat.st_gid != 0 && stat.st_gid != group;
         if stat.st_mode & 0o002 != 0 || foreign_group {
             let said = format!("state root {} is writable by others (mode {:04o})", path.display(), stat.st_mode & 0o7777);
-            return Err(Error::new(said).code("E-ROOTDIR").hint(format!("chmod go-w {}, or choose another --root", path.display())));
+            return Err(Error::new(said)
+                .code("E-ROOTDIR")
+                .hint(format!("chmod go-w {}, or choose another --root", path.display())));
         }
         if stat.st_uid != 0 && stat.st_uid != me {
             let said = format!("state root {} belongs to another user (uid {})", path.display(), stat.st_uid);
@@ -74,7 +76,11 @@ impl StateRoot {
         made.at(|| format!("mkdir {}", path.display())).map_err(|e| {
             let e = e.code("E-ROOTDIR");
             let refused = matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS));
-            if refused { e.hint("the state root may not be made there; set XDG_RUNTIME_DIR (a login does), or give --root DIR") } else { e }
+            if refused {
+                e.hint("the state root may not be made there; set XDG_RUNTIME_DIR (a login does), or give --root DIR")
+            } else {
+                e
+            }
         })?;
         Self::open(path)
     }
@@ -123,7 +129,11 @@ impl StateDir {
         check_id(id)?;
         let root = StateRoot::open_or_make(root)?;
         match mkdirat(&root.dir, id, Mode::from_bits_truncate(0o700)) {
-            Err(Errno::EEXIST) => return Err(Error::new("container with given ID already exists").code("E-EXISTS").hint(format!("choose another id, or remove it: rrun delete {id}"))),
+            Err(Errno::EEXIST) => {
+                return Err(Error::new("container with given ID already exists")
+                    .code("E-EXISTS")
+                    .hint(format!("choose another id, or remove it: rrun delete {id}")));
+            }
             made => made.at(|| format!("mkdir {}", root.path.join(id).display()))?,
         }
         let mut dir = root.container(id)?;
@@ -184,7 +194,14 @@ impl StateDir {
     /// Opens the lock file. It is missing while a directory is being made or removed, which takes no time, and for ever if
     /// that was cut short: only then is it made here.
     fn lock_file(&self) -> Result<File> {
-        let open = |more: OFlag| openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | more, Mode::from_bits_truncate(0o600));
+        let open = |more: OFlag| {
+            openat(
+                &self.dir,
+                "lock",
+                OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | more,
+                Mode::from_bits_truncate(0o600),
+            )
+        };
         for _ in 0..20 {
             match open(OFlag::empty()) {
                 Err(Errno::ENOENT) if self.is_removed()? => return Err(self.gone()),
@@ -210,7 +227,9 @@ impl StateDir {
         if self.lock.is_some() {
             return true;
         }
-        let Ok(file) = openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) else { return false };
+        let Ok(file) = openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) else {
+            return false;
+        };
         let mut lock = whole_file();
         fcntl(&file, FcntlArg::F_GETLK(&mut lock)).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
     }
@@ -249,7 +268,9 @@ impl StateDir {
     /// Reads the state. A missing or broken file is an error that names `delete --force`.
     pub fn load(&self) -> Result<State> {
         let damaged = |e: Error| {
-            e.context(format!("state of container {} is damaged", self.id())).code("E-STATE").hint(format!("rrun delete --force {} removes what is left of it", self.id()))
+            e.context(format!("state of container {} is damaged", self.id()))
+                .code("E-STATE")
+                .hint(format!("rrun delete --force {} removes what is left of it", self.id()))
         };
         let text = self.text("rrun.json").at(|| "read rrun.json").map_err(damaged)?;
         let state = files::read_own(&text).map_err(damaged)?;
@@ -308,5 +329,11 @@ impl AsFd for StateDir {
 
 /// An exclusive lock on a whole file.
 fn whole_file() -> libc::flock {
-    libc::flock { l_type: libc::F_WRLCK as libc::c_short, l_whence: libc::SEEK_SET as libc::c_short, l_start: 0, l_len: 0, l_pid: 0 }
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
 }

@@ -37,12 +37,15 @@ pub fn own(state: &State) -> Vec<u8> {
 
 /// Reads rrun.json.
 pub fn read_own(text: &[u8]) -> Result<State> {
-    let broken = |e: serde_json::Error| Error::new(format!("rrun.json, line {}, column {}: not as rrun wrote it", e.line(), e.column()));
+    let broken =
+        |e: serde_json::Error| Error::new(format!("rrun.json, line {}, column {}: not as rrun wrote it", e.line(), e.column()));
     match serde_json::from_slice::<Read>(text) {
         Ok(read) => Ok(read.state),
         // Only now is it worth asking whether another rrun wrote it.
         Err(e) => match serde_json::from_slice::<Version>(text) {
-            Ok(Version { version }) if version != VERSION => Err(Error::new(format!("rrun.json has version {version}, this rrun knows {VERSION}"))),
+            Ok(Version { version }) if version != VERSION => {
+                Err(Error::new(format!("rrun.json has version {version}, this rrun knows {VERSION}")))
+            }
             _ => Err(broken(e)),
         },
     }
@@ -62,7 +65,8 @@ const NAMESPACES: [(&str, &str, &str); 8] = [
 
 /// state.json in runc's shape.
 pub fn like_runc(state: &State) -> Vec<u8> {
-    let paths: BTreeMap<&str, String> = NAMESPACES.iter().map(|(_, name, file)| (*name, format!("/proc/{}/ns/{file}", state.pid))).collect();
+    let paths: BTreeMap<&str, String> =
+        NAMESPACES.iter().map(|(_, name, file)| (*name, format!("/proc/{}/ns/{file}", state.pid))).collect();
     let namespaces: Vec<Value> = state
         .namespaces
         .iter()
@@ -71,7 +75,9 @@ pub fn like_runc(state: &State) -> Vec<u8> {
             Some(json!({"type": name, "path": path.clone().unwrap_or_default()}))
         })
         .collect();
-    let labels = [format!("bundle={}", state.bundle.display())].into_iter().chain(state.annotations.iter().map(|(k, v)| format!("{k}={v}")));
+    let labels = [format!("bundle={}", state.bundle.display())]
+        .into_iter()
+        .chain(state.annotations.iter().map(|(k, v)| format!("{k}={v}")));
     let mut text = json!({
         "id": state.id,
         "init_process_pid": state.pid,

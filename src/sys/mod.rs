@@ -5,7 +5,9 @@
 
 pub mod bpf;
 pub mod credentials;
+pub mod entry;
 pub mod fd;
+pub mod idmap;
 pub mod keyring;
 pub mod mount;
 pub mod netlink;
@@ -15,6 +17,11 @@ pub mod resolve;
 pub mod sched;
 pub mod seal;
 pub mod shared;
+pub mod signals;
+pub mod socket;
+pub mod tree;
+pub mod tty;
+pub mod xattr;
 
 use std::io;
 

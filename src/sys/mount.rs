@@ -17,6 +17,9 @@ const SET_STRING: u32 = 1;
 const SET_FD: u32 = 5;
 const CMD_CREATE: u32 = 6;
 
+/// The longest value that [`Filesystem::set_string`] can carry: the kernel copies 256 bytes with the final NUL.
+pub const LONGEST_VALUE: usize = 255;
+
 /// The attributes of a mount (mount_setattr(2)): what to set, what to clear, how to propagate.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,9 +39,20 @@ impl Attributes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Only a propagation (`MS_PRIVATE`, …).
+    pub fn propagate(propagation: u64) -> Self {
+        Self { propagation, ..Self::default() }
+    }
+
+    /// Only attributes to set.
+    pub fn setting(set: u64) -> Self {
+        Self { set, ..Self::default() }
+    }
 }
 
 /// A new, unconfigured filesystem of the type `fstype` (fsopen(2)).
+#[derive(Debug)]
 pub struct Filesystem(OwnedFd);
 
 impl Filesystem {
@@ -62,7 +76,7 @@ impl Filesystem {
         self.config(SET_FLAG, key.as_ptr(), ptr::null(), 0)
     }
 
-    /// Sets an option with a text value (`FSCONFIG_SET_STRING`), such as `mode` `755`.
+    /// Sets an option with a text value (`FSCONFIG_SET_STRING`), such as `mode` `755`; at most [`LONGEST_VALUE`] bytes.
     pub fn set_string(&self, key: &CStr, value: &CStr) -> io::Result<()> {
         self.config(SET_STRING, key.as_ptr(), value.as_ptr(), 0)
     }
@@ -83,7 +97,8 @@ impl Filesystem {
         Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     }
 
-    /// What the filesystem said about its refusal: the kernel's log of this context, one message, without its `e ` mark.
+    /// What the filesystem said about its refusal: the oldest line of the kernel's log of this context, without its mark
+    /// (`e ` for an error).
     pub fn message(&self) -> Option<String> {
         let mut text = [0u8; 512];
         // SAFETY: the buffer is ours and as long as we say.
@@ -109,6 +124,11 @@ pub fn clone_tree(dir: BorrowedFd, path: &CStr, recursive: bool, follow: bool) -
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// [`clone_tree`] of the mount at the handle `place` itself.
+pub fn clone_mount(place: BorrowedFd, recursive: bool) -> io::Result<OwnedFd> {
+    clone_tree(place, c"", recursive, false)
+}
+
 /// mount_setattr(2) on the mount at the handle `mount`; with `recursive` on all mounts below it too.
 pub fn set_attributes(mount: BorrowedFd, recursive: bool, attributes: &Attributes) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
@@ -126,7 +146,8 @@ pub fn set_attributes(mount: BorrowedFd, recursive: bool, attributes: &Attribute
     check(ret).map(drop)
 }
 
-/// move_mount(2): attaches the mount `mount` at the handle `target`.
+/// move_mount(2): attaches the mount `mount` at the handle `target`. A handle names one place in one mount: whatever is
+/// renamed or linked meanwhile, the mount lands there or nowhere.
 pub fn attach(mount: BorrowedFd, target: BorrowedFd) -> io::Result<()> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are empty, NUL-terminated strings.

@@ -66,6 +66,15 @@ impl ProcFs {
         openat2(self.0.as_fd(), path, libc::O_RDONLY, 0, 0)
     }
 
+    /// chmod(2) of the file behind an `O_PATH` handle, for kernels without fchmodat2(2).
+    pub fn change_mode(&self, handle: BorrowedFd, mode: libc::mode_t) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let dir = self.file(c"thread-self/fd", libc::O_PATH | libc::O_DIRECTORY)?;
+        let number = CString::new(handle.as_raw_fd().to_string()).expect("a number has no NUL");
+        // SAFETY: number is NUL-terminated.
+        super::check(unsafe { libc::fchmodat(dir.as_raw_fd(), number.as_ptr(), mode, 0) } as libc::c_long).map(drop)
+    }
+
     /// Opens the file behind an `O_PATH` handle of ours anew with other flags: the one magic link rrun follows on purpose.
     pub fn reopen(&self, handle: BorrowedFd, flags: i32) -> io::Result<OwnedFd> {
         use std::os::fd::AsRawFd;

@@ -5,16 +5,21 @@
 //! kernel, confined to the root (openat2(2), `RESOLVE_IN_ROOT`); from then on there is only the handle. What works on a
 //! handle takes at most one [`Name`], which cannot walk anywhere.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::check;
+use nix::NixPath;
+
+use super::{check, entry};
 
 /// How often a resolution is retried when a rename elsewhere disturbs it (openat2 returns EAGAIN).
 const RETRIES: u32 = 128;
+
+/// How many symbolic links a walk follows, as many as the kernel would.
+const LINKS: u32 = 40;
 
 /// One path component: not empty, no `/`, not `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub fn openat2(dir: BorrowedFd, path: &CStr, flags: i32, mode: u32, resolve: u64
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
+pub use entry::{make_directory, make_file};
+
 /// What stands at the end of a path that is made when missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -90,36 +97,33 @@ impl Root {
 
     /// Opens `path` in the root with the open(2) flags given.
     pub fn open(&self, path: &Path, flags: i32) -> io::Result<OwnedFd> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        openat2(self.0.as_fd(), &path, flags, 0, libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS)
+        // The empty path would be ENOENT; it means the root, as `/` does.
+        let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
+        path.with_nix_path(|path| openat2(self.0.as_fd(), path, flags, 0, libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS))?
     }
 
-    /// Resolves `path`, making what is missing: directories on the way, and `kind` at the end.
-    ///
-    /// Each component is made on the handle of the one before (mkdirat, then open with `O_NOFOLLOW`), so nothing is ever
-    /// made outside the root, whatever is renamed meanwhile (CVE-2024-45310). A dangling symbolic link on the way is
-    /// followed to where the container would see its target.
+    /// Resolves `path`, making what is missing ([`Root::make`]).
     pub fn resolve_or_make(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
         match self.resolve(path) {
-            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
-            found => return found,
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => self.make(path, kind),
+            found => found,
         }
-        let parts: Vec<&OsStr> = plain_components(path);
-        let Some((last, dirs)) = parts.split_last() else {
-            return Err(io::Error::from_raw_os_error(libc::EEXIST));
-        };
-        let mut dir = self.0.try_clone()?;
-        for depth in 1..=dirs.len() {
-            let here: std::path::PathBuf = dirs[..depth].iter().collect();
-            dir = match self.open(&here, libc::O_PATH | libc::O_DIRECTORY) {
-                Err(e) if e.raw_os_error() == Some(libc::ENOENT) => make_directory(dir.as_fd(), &Name::new(dirs[depth - 1])?)?,
-                found => found?,
-            };
-        }
-        match kind {
-            Kind::Directory => make_directory(dir.as_fd(), &Name::new(last)?),
-            Kind::File => make_file(dir.as_fd(), &Name::new(last)?),
-        }
+    }
+
+    /// Makes what is missing of `path`: directories on the way, and `kind` at the end.
+    ///
+    /// Walks component by component, each on the handle of the one before, none through a link, so nothing is ever made
+    /// outside the root, whatever is renamed meanwhile (CVE-2024-45310). Links are read and walked here: one that dangles
+    /// (`/var/run -> /run` in an image without /run) leads to where the container will see its target.
+    pub fn make(&self, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
+        Walk::new(self.0.as_fd(), path).make(kind)
+    }
+
+    /// The directory of `path`'s last component, made when missing, and that component. EINVAL when there is none.
+    pub fn parent(&self, path: &Path) -> io::Result<(OwnedFd, Name)> {
+        let name = Name::new(path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?)?;
+        let dir = self.resolve_or_make(path.parent().unwrap_or(Path::new("/")), Kind::Directory)?;
+        Ok((dir, name))
     }
 }
 
@@ -129,38 +133,91 @@ impl AsFd for Root {
     }
 }
 
-/// The components of a path as the container means them: `.` and leading `/` vanish, `..` cancels lexically.
-fn plain_components(path: &Path) -> Vec<&OsStr> {
-    let mut parts = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(part) => parts.push(part),
-            Component::ParentDir => {
-                parts.pop();
+/// A walk below a root that makes what is missing.
+struct Walk<'a> {
+    root: BorrowedFd<'a>,
+    /// The handles of the directories passed, outermost first: `..` is the one before, never the kernel's parent.
+    passed: Vec<OwnedFd>,
+    /// The components still to go, the next one last.
+    left: Vec<OsString>,
+    links: u32,
+}
+
+/// What a component turned out to be.
+enum Found {
+    Directory(OwnedFd),
+    Link(CString),
+    Other(OwnedFd),
+    Nothing,
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: BorrowedFd<'a>, path: &Path) -> Self {
+        let mut walk = Self { root, passed: vec![], left: vec![], links: 0 };
+        walk.push(path);
+        walk
+    }
+
+    fn push(&mut self, path: &Path) {
+        for component in path.components().rev() {
+            match component {
+                Component::Normal(part) => self.left.push(part.to_owned()),
+                Component::ParentDir => self.left.push("..".into()),
+                _ => {}
             }
-            _ => {}
         }
     }
-    parts
-}
 
-/// Makes the directory `name` in `dir` (mode 0755) unless it is there, and returns its handle. A symbolic link of that name
-/// is ENOTDIR.
-pub fn make_directory(dir: BorrowedFd, name: &Name) -> io::Result<OwnedFd> {
-    // SAFETY: name is NUL-terminated; mkdirat keeps no pointer.
-    match check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_c_str().as_ptr(), 0o755) } as libc::c_long) {
-        Err(e) if e.raw_os_error() != Some(libc::EEXIST) => return Err(e),
-        _ => {}
+    fn here(&self) -> BorrowedFd<'_> {
+        self.passed.last().map_or(self.root, AsFd::as_fd)
     }
-    openat2(dir, name.as_c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, libc::RESOLVE_BENEATH)
-}
 
-/// Makes the empty file `name` in `dir` (mode 0644) unless it is there, and returns an `O_PATH` handle. A symbolic link of
-/// that name is ELOOP.
-pub fn make_file(dir: BorrowedFd, name: &Name) -> io::Result<OwnedFd> {
-    let flags = libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    openat2(dir, name.as_c_str(), flags, 0o644, libc::RESOLVE_BENEATH)?;
-    openat2(dir, name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0, libc::RESOLVE_BENEATH)
+    fn look(&self, name: &Name) -> io::Result<Found> {
+        match entry::open_directory(self.here(), name, libc::O_PATH) {
+            Ok(dir) => return Ok(Found::Directory(dir)),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => return Ok(Found::Nothing),
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => return Err(e),
+            Err(_) => {}
+        }
+        let handle = entry::open(self.here(), name)?;
+        Ok(entry::link_text(handle.as_fd())?.map_or(Found::Other(handle), Found::Link))
+    }
+
+    fn make(mut self, kind: Kind) -> io::Result<OwnedFd> {
+        while let Some(part) = self.left.pop() {
+            if part == ".." {
+                self.passed.pop();
+                continue;
+            }
+            let name = Name::new(part)?;
+            let last = self.left.is_empty();
+            match self.look(&name)? {
+                Found::Directory(dir) => self.passed.push(dir),
+                Found::Link(text) => self.follow(&text)?,
+                Found::Other(handle) if last => return Ok(handle),
+                Found::Other(_) => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+                Found::Nothing if last && kind == Kind::File => return entry::make_file(self.here(), &name),
+                Found::Nothing => self.passed.push(entry::make_directory(self.here(), &name)?),
+            }
+        }
+        match self.passed.pop() {
+            Some(dir) => Ok(dir),
+            None => self.root.try_clone_to_owned(),
+        }
+    }
+
+    fn follow(&mut self, text: &CStr) -> io::Result<()> {
+        self.links += 1;
+        if self.links > LINKS {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        let target = Path::new(OsStr::from_bytes(text.to_bytes()));
+        if target.is_absolute() {
+            self.passed.clear();
+        }
+        self.push(target);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -173,10 +230,5 @@ mod tests {
             assert!(Name::new(bad).is_err(), "{bad:?}");
         }
         assert!(Name::new("null").is_ok());
-    }
-
-    #[test]
-    fn parent_components_cancel_lexically() {
-        assert_eq!(plain_components(Path::new("/a/../../b/./c")), ["b", "c"]);
     }
 }

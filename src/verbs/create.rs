@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
 use crate::process::laps::Laps;
+use crate::process::stdio;
 use crate::process::parent::{self, Announce};
 use crate::state::{State, StateDir, boot_id, user_name};
 
@@ -35,7 +36,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
     let host = Host::ask()?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
         let state_dir = global.root.join(&id);
-        let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver: global.driver, args, starts, foreground };
+        let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver: global.driver, args, starts, foreground, listen_fds: stdio::listen_fds()? };
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;
         let state = new_state(&bundle, &host, &plan, args)?;

@@ -43,7 +43,9 @@ fn check_deletable(dir: &StateDir, state: &State) -> Result<Status> {
         status @ (Status::Stopped | Status::Created) => Ok(status),
         status => {
             let said = format!("cannot delete container {} that is not stopped: {status}", state.id);
-            Err(Error::new(said).code("E-NOTSTOPPED").hint(format!("stop it first: rrun kill {0}, or rrun delete --force {0}", state.id)))
+            Err(Error::new(said)
+                .code("E-NOTSTOPPED")
+                .hint(format!("stop it first: rrun kill {0}, or rrun delete --force {0}", state.id)))
         }
     }
 }
@@ -85,7 +87,10 @@ fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {
     loop {
         match poll(&mut [PollFd::new(init, PollFlags::POLLIN)], timeout) {
             Err(nix::errno::Errno::EINTR) => {}
-            Ok(0) => return Err(Error::new("container init still running").hint(format!("it was killed, but waits for something in the kernel; try again: rrun delete --force {id}"))),
+            Ok(0) => {
+                return Err(Error::new("container init still running")
+                    .hint(format!("it was killed, but waits for something in the kernel; try again: rrun delete --force {id}")));
+            }
             ended => return ended.map(drop).at(|| "poll the end of init"),
         }
     }

@@ -103,8 +103,24 @@ mod tests {
     #[test]
     fn reads_numbers_and_names() {
         for (text, number) in [
-            ("9", 9), ("KILL", 9), ("SIGKILL", 9), ("kill", 9), ("sigKill", 9), ("TERM", 15), ("0", 0), ("64", 64), ("USR1", 10),
-            ("WINCH", 28), ("STKFLT", 16), ("IOT", 6), ("POLL", 29), ("CLD", 17), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmax-1", 63), ("RTMAX", 64),
+            ("9", 9),
+            ("KILL", 9),
+            ("SIGKILL", 9),
+            ("kill", 9),
+            ("sigKill", 9),
+            ("TERM", 15),
+            ("0", 0),
+            ("64", 64),
+            ("USR1", 10),
+            ("WINCH", 28),
+            ("STKFLT", 16),
+            ("IOT", 6),
+            ("POLL", 29),
+            ("CLD", 17),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmax-1", 63),
+            ("RTMAX", 64),
         ] {
             assert_eq!(parse(text).expect(text), number, "{text}");
         }
@@ -112,7 +128,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_signal() {
-        for text in ["", "FOO", "65", "-1", "-9", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", "9999999999", "SIG", "SIGSIGKILL"] {
+        for text in ["", "FOO", "65", "-1", "-9", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMIN+x", "9999999999", "SIG", "SIGSIGKILL"]
+        {
             assert_eq!(parse(text).expect_err(text).to_string(), format!("unknown signal \"{text}\""));
         }
         assert_eq!(parse("KIL").expect_err("misspelt").hint_text(), Some("did you mean KILL?"));

@@ -1,4 +1,7 @@
 //! `list`: every container under the state root, as a table, as JSON, or ids alone.
+//!
+//! It takes no lock and skips what is just being made or removed: a container that hangs must not hide the others, nor
+//! must a broken one.
 
 use std::fmt::Write;
 

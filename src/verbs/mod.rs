@@ -22,7 +22,8 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Global, Refused, Surroundings, Verb};
 use crate::error::{At, Result};
-use crate::log::Journal;
+use crate::log::{Journal, Wanted};
+use crate::process::stdio;
 use crate::sys::{fd, seal};
 
 /// What a verb that succeeded leaves behind.
@@ -48,20 +49,21 @@ pub fn main() -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let (global, rest) = match cli::global(&args, &around) {
         Ok(read) => read,
-        Err(refused) => return refuse(&mut Journal::on_stderr(), &refused),
+        Err(refused) => return refuse(&mut Journal::default(), &refused),
     };
     let verb = match cli::verb(&global, rest, &around) {
         Ok(verb) => verb,
-        Err(refused) => return refuse(&mut open_journal(&global, false), &refused),
+        Err(refused) => return refuse(&mut open_journal(wanted(&global, false)), &refused),
     };
     if let Err(error) = seal_off(&verb) {
-        open_journal(&global, false).fail(&error, None);
+        open_journal(wanted(&global, false)).fail(&error, None);
         return ExitCode::FAILURE;
     }
-    let mut journal = match Journal::open(&global, prints_data(&verb)) {
+    let wanted = wanted(&global, prints_data(&verb));
+    let mut journal = match Journal::open(wanted) {
         Ok(journal) => journal,
         Err(error) => {
-            Journal::without_file(&global).fail(&error, None);
+            Journal::without_file(wanted).fail(&error, None);
             return ExitCode::FAILURE;
         }
     };
@@ -109,7 +111,10 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
 
 /// Whether callers read stdout and stderr of this verb as one stream of data.
 fn prints_data(verb: &Verb) -> bool {
-    !matches!(verb, Verb::Create(_) | Verb::Run(_) | Verb::Start { .. } | Verb::Plan(_) | Verb::Kill(_) | Verb::Delete(_) | Verb::Spec(_))
+    !matches!(
+        verb,
+        Verb::Create(_) | Verb::Run(_) | Verb::Start { .. } | Verb::Plan(_) | Verb::Kill(_) | Verb::Delete(_) | Verb::Spec(_)
+    )
 }
 
 /// Descriptors that a caller leaked end here and not in a container, where one of a host directory is a way out
@@ -123,16 +128,10 @@ fn seal_off(verb: &Verb) -> Result<()> {
     };
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
     if let Some(preserved) = handed {
-        mark(preserved.saturating_add(listen_fds()).saturating_add(3))?;
+        mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
         seal::ensure_sealed().at(|| "seal the running program")?;
     }
     mark(3)
-}
-
-/// How many descriptors systemd's protocol hands over (sd_listen_fds(3)): only if they are meant for this process.
-fn listen_fds() -> u32 {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 fn surroundings(argv0: &OsString) -> Surroundings {
@@ -156,8 +155,12 @@ fn is_rootless() -> bool {
 }
 
 /// A log that cannot be opened must not hide why the command was refused.
-fn open_journal(global: &Global, data: bool) -> Journal {
-    Journal::open(global, data).unwrap_or_else(|_| Journal::without_file(global))
+fn open_journal(wanted: Wanted) -> Journal {
+    Journal::open(wanted).unwrap_or_else(|_| Journal::without_file(wanted))
+}
+
+fn wanted(global: &Global, data: bool) -> Wanted<'_> {
+    Wanted { file: global.log.as_deref(), json: global.log_json, debug: global.debug, silent: global.silent, data }
 }
 
 fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {

@@ -1,4 +1,7 @@
 //! `pause`: freezes every process of a container (cgroups(7), freezer).
+//!
+//! The freezer stops processes that could ignore or see a SIGSTOP. It works on the group, so a process that forks while
+//! it is frozen does not escape.
 
 use super::Outcome;
 use crate::cli::Global;

@@ -1,4 +1,7 @@
 //! `ps`: the processes of a container as the host sees them (ps(1)).
+//!
+//! The pids come from the container's groups, not from its /proc: what the container says about itself is for it to
+//! choose.
 
 use std::process::{Command, Stdio};
 
@@ -23,10 +26,15 @@ pub fn run(global: &Global, args: &PsArgs, _journal: &mut Journal) -> Result<Out
 
 fn listing(args: &PsArgs) -> Result<String> {
     let mut command = Command::new("ps");
-    if args.options.is_empty() { command.arg("-ef") } else { command.args(&args.options) };
+    if args.options.is_empty() {
+        command.arg("-ef")
+    } else {
+        command.args(&args.options)
+    };
     let done = match command.stdin(Stdio::null()).output() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::new("exec: \"ps\": executable file not found in $PATH").hint("install the package procps, or use --format json"));
+            return Err(Error::new("exec: \"ps\": executable file not found in $PATH")
+                .hint("install the package procps, or use --format json"));
         }
         done => done.at(|| "exec ps")?,
     };
@@ -55,11 +63,15 @@ fn keep(listing: &str, pids: &[i32]) -> Result<String> {
 mod tests {
     use super::*;
 
-    const LISTING: &str = "UID          PID    PPID  C CMD\nroot           1       0  0 init 42\nroot          42       1  0 sleep 1\n";
+    const LISTING: &str =
+        "UID          PID    PPID  C CMD\nroot           1       0  0 init 42\nroot          42       1  0 sleep 1\n";
 
     #[test]
     fn keeps_the_lines_of_the_container() {
-        assert_eq!(keep(LISTING, &[7, 42]).expect("has PID"), "UID          PID    PPID  C CMD\nroot          42       1  0 sleep 1\n");
+        assert_eq!(
+            keep(LISTING, &[7, 42]).expect("has PID"),
+            "UID          PID    PPID  C CMD\nroot          42       1  0 sleep 1\n"
+        );
         assert_eq!(keep(LISTING, &[]).expect("has PID").lines().count(), 1);
     }
 

@@ -1,4 +1,7 @@
-//! `resume`: lets a paused container go on.
+//! `resume`: lets a paused container go on (cgroups(7), freezer).
+//!
+//! A frozen process cannot be ended by its own container, and on v1 not even by SIGKILL: thawing is how everything that
+//! was stopped in between takes effect.
 
 use super::Outcome;
 use crate::cli::Global;

@@ -1,4 +1,7 @@
 //! `state`: what the specification says about querying a container, as JSON on stdout.
+//!
+//! The status is asked of the kernel at this moment; a pid that belongs to another process by now is never shown, as
+//! callers signal what they read here.
 
 use std::collections::BTreeMap;
 use std::path::Path;

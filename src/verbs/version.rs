@@ -1,4 +1,7 @@
-//! `--version`: three lines that engines parse. They call it as any user, with stdout and stderr joined.
+//! `--version`: three lines that engines parse.
+//!
+//! They call it as any user, with stdout and stderr joined, and conclude from the first word which runtime this is; so it
+//! needs nothing and says nothing else.
 
 use super::Outcome;
 use crate::cli::Global;

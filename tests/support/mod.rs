@@ -40,6 +40,11 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::fixtures::tests(),
+        crate::lifecycle::tests(),
+        crate::namespaces::tests(),
+        crate::readme::tests(),
+        crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
 }
@@ -77,7 +82,8 @@ pub fn witness_path() -> PathBuf {
     )
 }
 
-fn work_dir() -> &'static Path {
+/// The directory of this run, removed at the end.
+pub fn work_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let dir = std::env::temp_dir().join(format!("rrun-test-{}", std::process::id()));
