@@ -75,7 +75,8 @@ fn a_hook_gets_its_own_environment_and_no_descriptor() {
         Done::from(rrun.output().expect("start rrun")).ok();
         drop(left);
         let seen = std::fs::read_to_string(&seen).expect("seen");
-        let lines: Vec<&str> = seen.lines().filter(|l| !l.starts_with("PWD=") && !l.starts_with("OLDPWD=") && !l.starts_with("_=")).collect();
+        let lines: Vec<&str> =
+            seen.lines().filter(|l| !l.starts_with("PWD=") && !l.starts_with("OLDPWD=") && !l.starts_with("_=")).collect();
         // 3 is the listing's own.
         assert_eq!(lines[..5], ["A=b", "0", "1", "2", "3"], "{kind}: {seen}");
         assert_eq!(lines.len(), 6, "{kind}: {seen}");
@@ -95,7 +96,13 @@ fn preserved_descriptors_outlive_start_container_hooks() {
     let file = b.scratch("passed");
     std::fs::write(&file, "passed on\n").expect("write");
     let b = b.write();
-    let open = format!("exec {} --root {} run --preserve-fds 1 {} 3< {}", rrun_path().display(), b.root().display(), b.id, file.display());
+    let open = format!(
+        "exec {} --root {} run --preserve-fds 1 {} 3< {}",
+        rrun_path().display(),
+        b.root().display(),
+        b.id,
+        file.display()
+    );
     std::fs::create_dir_all(b.root()).expect("mkdir");
     let mut shell = std::process::Command::new("/bin/sh");
     let done: Done = shell.args(["-c", &open]).current_dir(b.path()).output().expect("run sh").into();
@@ -145,7 +152,9 @@ fn a_failing_poststop_hook_warns() {
 fn wrong_hooks_are_refused() {
     hooked("prestart", json!({"path": "bin/true"}), &["true"]).run().fails_with("is not absolute");
     hooked("prestart", json!({"path": "/bin/true", "timeout": 0}), &["true"]).run().fails_with("is not greater than zero");
-    hooked("prestart", json!({"path": "/bin/true", "env": ["X"]}), &["true"]).run().fails_with(r#"invalid environment variable: "X""#);
+    hooked("prestart", json!({"path": "/bin/true", "env": ["X"]}), &["true"])
+        .run()
+        .fails_with(r#"invalid environment variable: "X""#);
 }
 
 fn a_hook_that_others_may_write_is_a_warning() {

@@ -43,9 +43,17 @@ fn a_number_is_never_looked_up_as_a_name() {
 
 fn the_callers_groups_are_dropped() {
     let mut b = Bundle::new(&["witness", "groups"]);
-    let b = { b.config["process"]["user"] = json!({"uid": 0, "gid": 0}); b };
+    let b = {
+        b.config["process"]["user"] = json!({"uid": 0, "gid": 0});
+        b
+    };
     let mut rrun = std::process::Command::new("setpriv");
-    rrun.args(["--groups", "6,27"]).arg(rrun_path()).arg("--root").arg(b.root()).args(["run", &b.id]).current_dir(b.write().path());
+    rrun.args(["--groups", "6,27"])
+        .arg(rrun_path())
+        .arg("--root")
+        .arg(b.root())
+        .args(["run", &b.id])
+        .current_dir(b.write().path());
     std::fs::create_dir_all(b.root()).expect("mkdir");
     let done: Done = rrun.stdin(std::process::Stdio::null()).output().expect("run setpriv").into();
     assert_eq!(done.ok().trim(), r#"{"groups":[]}"#);

@@ -6,11 +6,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod capabilities;
 mod fixtures;
+mod hooks;
+mod identity;
+mod keyring;
 mod lifecycle;
+mod limits;
 mod namespaces;
+mod network;
 mod readme;
+mod scheduling;
 mod support;
+mod sysctl;
 mod users;
 
 fn main() -> std::process::ExitCode {

@@ -21,8 +21,10 @@ fn with(sysctl: Value, args: &[&str]) -> Bundle {
 fn parameters_are_set_in_the_container_only() {
     let read = |path| std::fs::read_to_string(path).expect("read");
     let before = [read("/proc/sys/kernel/msgmax"), read("/proc/sys/fs/mqueue/msg_max")];
-    let sysctl = json!({"kernel.msgmax": "4321", "fs.mqueue.msg_max": "13", "kernel.domainname": "dom", "net.ipv4.ip_forward": "1"});
-    let files = ["kernel/msgmax", "fs/mqueue/msg_max", "kernel/domainname", "net/ipv4/ip_forward"].map(|f| format!("/proc/sys/{f}"));
+    let sysctl =
+        json!({"kernel.msgmax": "4321", "fs.mqueue.msg_max": "13", "kernel.domainname": "dom", "net.ipv4.ip_forward": "1"});
+    let files =
+        ["kernel/msgmax", "fs/mqueue/msg_max", "kernel/domainname", "net/ipv4/ip_forward"].map(|f| format!("/proc/sys/{f}"));
     let args: Vec<&str> = ["cat"].into_iter().chain(files.iter().map(String::as_str)).collect();
     assert_eq!(with(sysctl, &args).run().ok(), "4321\n13\ndom\n1\n");
     assert_eq!([read("/proc/sys/kernel/msgmax"), read("/proc/sys/fs/mqueue/msg_max")], before);
@@ -51,7 +53,9 @@ fn refusals_have_their_canonical_texts() {
 
 fn a_refusal_of_the_kernel_names_the_file() {
     with(json!({"net.ipv4.nix": "1"}), &["true"]).run().fails_with("write /proc/sys/net/ipv4/nix: no such file or directory");
-    with(json!({"net.ipv4.ip_forward": "x"}), &["true"]).run().fails_with("write /proc/sys/net/ipv4/ip_forward: invalid argument");
+    with(json!({"net.ipv4.ip_forward": "x"}), &["true"])
+        .run()
+        .fails_with("write /proc/sys/net/ipv4/ip_forward: invalid argument");
 }
 
 fn the_images_proc_is_not_written_to() {

@@ -40,10 +40,18 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::capabilities::tests(),
         crate::fixtures::tests(),
+        crate::hooks::tests(),
+        crate::identity::tests(),
+        crate::keyring::tests(),
         crate::lifecycle::tests(),
+        crate::limits::tests(),
         crate::namespaces::tests(),
+        crate::network::tests(),
         crate::readme::tests(),
+        crate::scheduling::tests(),
+        crate::sysctl::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
