@@ -19,8 +19,8 @@ use super::program::path_variable;
 use crate::error::{Error, Result};
 use crate::sys::resolve::Root;
 
-/// The longest value that a hint quotes, in characters.
-const LONGEST: usize = 60;
+/// The longest value that a hint quotes, in bytes.
+const LONGEST: usize = 90;
 
 /// A code and a hint.
 type Finding = (&'static str, String);
@@ -268,9 +268,9 @@ fn lossy(text: &CStr) -> String {
 
 /// A value as a hint may show it: not longer than a reader wants. (Control characters are escaped where the hint is shown.)
 fn shown(value: &str) -> String {
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
+    match value.len() > LONGEST {
+        true => format!("{}…", &value[..value.floor_char_boundary(LONGEST)]),
+        false => value.to_owned(),
     }
 }
 
