@@ -42,7 +42,7 @@ pub struct NamespacesPlan {
     pub user: Option<Join>,
     /// Whether init makes a cgroup namespace.
     pub cgroup: bool,
-    /// The lines for /proc/thread-self/timens_offsets, where a new time namespace has offsets.
+    /// The lines for /proc/self/timens_offsets, where a new time namespace has offsets.
     pub time_offsets: Option<String>,
     /// The names of the new kinds, in the order of the config.
     pub new: Vec<&'static str>,
@@ -179,7 +179,8 @@ pub fn apply_cgroup(plan: &NamespacesPlan) -> Result<()> {
 /// process enters, which is this one, through the file that names it.
 pub fn apply_time(plan: &NamespacesPlan, proc: &ProcFs) -> Result<()> {
     const CLONE_NEWTIME: u64 = 0x80;
-    const OFFSETS: &CStr = c"thread-self/timens_offsets";
+    // Of the process, not of a thread: the kernel shows this file only there.
+    const OFFSETS: &CStr = c"self/timens_offsets";
     let Some(offsets) = &plan.time_offsets else { return Ok(()) };
     unshare(CLONE_NEWTIME).at(|| "unshare time namespace")?;
     proc.write(OFFSETS, offsets.as_bytes()).at(|| "write timens_offsets").map_err(|e| e.config("linux.timeOffsets"))?;
