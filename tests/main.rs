@@ -7,14 +7,22 @@
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
 mod badinput;
+mod capabilities;
 mod fixtures;
+mod hooks;
+mod identity;
+mod keyring;
 mod lifecycle;
+mod limits;
 mod namespaces;
+mod network;
 mod readme;
+mod scheduling;
 mod signals;
 mod spec;
 mod stdio;
 mod support;
+mod sysctl;
 mod terminal;
 mod users;
 

@@ -44,7 +44,7 @@ pub fn plan(spec: &Spec, host: &Host) -> Result<NetworkPlan> {
     let own = linux.and_then(|l| l.namespaces().as_ref()).into_iter().flatten().find(|n| n.typ() == LinuxNamespaceType::Network);
     let mut devices = Vec::new();
     for (name, device) in linux.and_then(|l| l.net_devices().as_ref()).into_iter().flatten() {
-        let field = || format!("linux.netDevices[{name:?}]");
+        let field = || format!("linux.netDevices.{name}");
         if own.is_none() {
             return Err(Error::new("unable to move network devices without a NET namespace").config("linux.netDevices"));
         }
@@ -87,7 +87,7 @@ pub fn apply_from_parent(plan: &NetworkPlan, netns: BorrowedFd) -> Result<()> {
     for device in &plan.devices {
         let moved = move_device(&here, &there, device, netns);
         moved.map_err(|e| {
-            e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices[{:?}]", device.host))
+            e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices.{}", device.host))
         })?;
     }
     Ok(())

@@ -43,7 +43,7 @@ pub fn plan(spec: &Spec) -> Result<SysctlPlan> {
     let mut plan = SysctlPlan::default();
     let wanted = spec.linux().as_ref().and_then(|l| l.sysctl().as_ref());
     for (key, value) in wanted.into_iter().flatten() {
-        let at_fault = |e: Error| e.config(format!("linux.sysctl[{key:?}]")).code("E-SYSCTL");
+        let at_fault = |e: Error| e.config(format!("linux.sysctl.{key}")).code("E-SYSCTL");
         let parts = components(key).ok_or_else(|| at_fault(Error::new(format!("sysctl {key:?} is not a valid name"))))?;
         check(spec, key, &parts).map_err(at_fault)?;
         let path =
@@ -71,7 +71,7 @@ pub fn apply(plan: &SysctlPlan, proc: &ProcFs) -> Result<()> {
     for entry in &plan.entries {
         proc.write(&entry.path, entry.value.as_bytes())
             .at(|| format!("write /proc/{}", entry.path.to_string_lossy()))
-            .map_err(|e| e.config(format!("linux.sysctl[{:?}]", entry.key)))?;
+            .map_err(|e| e.config(format!("linux.sysctl.{}", entry.key)))?;
     }
     Ok(())
 }

@@ -186,7 +186,7 @@ pub(super) fn take_attributes(
     step(Step::User, &mut || become_user(&process.identity))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
-    let program = laps.step(Step::Program, || identity::find_program(&process.identity))?;
+    let program = laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early()))?;
     // A listener can only be handed over while the parent is there.
     if !process.seccomp_early() && process.has_listener() {
         step(Step::SeccompLate, &mut || filter(process, channel))?;

@@ -43,13 +43,21 @@ pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
         crate::badinput::tests(),
+        crate::capabilities::tests(),
         crate::fixtures::tests(),
+        crate::hooks::tests(),
+        crate::identity::tests(),
+        crate::keyring::tests(),
         crate::lifecycle::tests(),
+        crate::limits::tests(),
         crate::namespaces::tests(),
+        crate::network::tests(),
         crate::readme::tests(),
+        crate::scheduling::tests(),
         crate::signals::tests(),
         crate::spec::tests(),
         crate::stdio::tests(),
+        crate::sysctl::tests(),
         crate::terminal::tests(),
         crate::users::tests(),
     ];

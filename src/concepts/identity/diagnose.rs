@@ -19,28 +19,8 @@ use super::program::path_variable;
 use crate::error::{Error, Result};
 use crate::sys::resolve::Root;
 
-/// Texts that engines conclude from. A hint with one of them would turn "not found" into "not executable" for Podman, so a
-/// value that contains one is not quoted.
-const MATCHED: [&str; 16] = [
-    "permission denied",
-    "operation not permitted",
-    "is a directory",
-    "executable file not found",
-    "no such file or directory",
-    "open executable",
-    "system cannot find the file specified",
-    "failed to run runc create/exec call",
-    "not a directory",
-    "os: process already finished",
-    "container not running",
-    "no such process",
-    "invalid process",
-    "does not exist",
-    "/proc/",
-    "`",
-];
-/// The longest value that a hint quotes, in characters.
-const LONGEST: usize = 60;
+/// The longest value that a hint quotes, in bytes.
+const LONGEST: usize = 90;
 
 /// A code and a hint.
 type Finding = (&'static str, String);
@@ -136,7 +116,7 @@ impl Look<'_> {
         }
         let mut text = format!("searched {} (PATH of the container)", shown(&searched.join(", ")));
         if let Some(similar) = super::similar::find(self.root, &searched, &self.name) {
-            text += &format!("; similar: {}", shown(&similar));
+            text += &format!(", where {} is similar", shown(&similar));
         }
         Some(("E-NOTFOUND", text + "; use the full path, or install it"))
     }
@@ -286,18 +266,12 @@ fn lossy(text: &CStr) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// A value as a hint may show it: short, without control characters, and not one that an engine would match.
+/// A value as a hint may show it: not longer than a reader wants. (Control characters are escaped where the hint is shown.)
 fn shown(value: &str) -> String {
-    let low = value.to_lowercase();
-    if MATCHED.iter().any(|phrase| low.contains(phrase)) {
-        return "it".to_owned();
+    match value.len() > LONGEST {
+        true => format!("{}…", &value[..value.floor_char_boundary(LONGEST)]),
+        false => value.to_owned(),
     }
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    let mut text: String = value.chars().take(LONGEST).map(plain).collect();
-    if value.chars().nth(LONGEST).is_some() {
-        text += "…";
-    }
-    text
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use super::diagnose::why;
 use crate::error::{Error, Result};
 use crate::sys::fd;
 
-/// Finds the program in the container as execvp(3) would: the path to execve, or the canonical error texts.
-pub fn find_program(plan: &IdentityPlan) -> Result<CString> {
+/// Finds the program in the container as execvp(3) would: the path to execve, or the canonical error texts, with the cause
+/// where it is found. `look` is false where a seccomp filter that is in force might kill for the look.
+pub fn find_program(plan: &IdentityPlan, look: bool) -> Result<CString> {
     let name = plan.args.strings()[0].as_c_str();
-    search(name, path_variable(plan)).map_err(|e| why(plan, name, e))
+    search(name, path_variable(plan)).map_err(|e| if look { why(plan, name, e) } else { e })
 }
 
 /// PATH of the process to be, without its name.

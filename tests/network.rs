@@ -1,0 +1,108 @@
+//! The loopback of a new network namespace, and devices moved into it.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+
+use crate::support::*;
+
+crate::tests![
+    the_loopback_is_up,
+    a_joined_namespace_is_left_as_it_is,
+    a_device_moves_in_with_its_addresses if host_lacks_veth,
+    a_device_gets_its_new_name if host_lacks_veth,
+    a_missing_device_is_named,
+    refusals_have_their_canonical_texts,
+];
+
+/// A pair of virtual devices on the host, taken away at the end.
+struct Pair(String, String);
+
+impl Pair {
+    fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |side| format!("rr{side}{}-{number}", std::process::id() % 100_000);
+        let pair = Self(name("a"), name("b"));
+        ip(&["link", "add", &pair.0, "type", "veth", "peer", "name", &pair.1]).then_some(pair)
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        // Either end takes the other with it; the container's end may be gone with the container.
+        ip(&["link", "del", &self.1]);
+    }
+}
+
+fn ip(args: &[&str]) -> bool {
+    Command::new("ip").args(args).output().is_ok_and(|o| o.status.success())
+}
+
+fn host_lacks_veth() -> Option<&'static str> {
+    Pair::new().is_none().then_some("needs ip(8) and virtual Ethernet devices")
+}
+
+fn the_loopback_is_up() {
+    let out = Bundle::new(&["ip", "addr", "show", "lo"]).run().ok();
+    assert!(out.contains("LOOPBACK,UP") && out.contains("127.0.0.1/8"), "{out}");
+    assert!(Bundle::new(&["ping", "-c", "1", "-W", "5", "127.0.0.1"]).run().code <= 1);
+}
+
+fn a_joined_namespace_is_left_as_it_is() {
+    let mut holder = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().expect("run unshare");
+    let path = format!("/proc/{}/ns/net", holder.id());
+    let own = std::fs::read_link("/proc/self/ns/net").expect("readlink");
+    while std::fs::read_link(&path).expect("readlink") == own {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut b = Bundle::new(&["ip", "link", "show", "lo"]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").retain(|n| n["type"] != "network");
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "network", "path": path}));
+    let done = b.run();
+    holder.kill().expect("kill");
+    holder.wait().expect("wait");
+    let out = done.ok();
+    assert!(out.contains("LOOPBACK") && !out.contains("LOOPBACK,UP"), "{out}");
+}
+
+fn a_device_moves_in_with_its_addresses() {
+    let pair = Pair::new().expect("a pair");
+    assert!(ip(&["addr", "add", "10.99.0.1/24", "dev", &pair.0]));
+    assert!(ip(&["addr", "add", "fd00:99::1/64", "dev", &pair.0, "nodad"]));
+    assert!(ip(&["link", "set", &pair.0, "up"]));
+    let mut b = Bundle::new(&["ip", "addr", "show", &pair.0]);
+    b.config["linux"]["netDevices"] = json!({&pair.0: {}});
+    let out = b.run().ok();
+    assert!(out.contains(",UP"), "{out}");
+    assert!(out.contains("inet 10.99.0.1/24"), "{out}");
+    assert!(out.contains("inet6 fd00:99::1/64"), "{out}");
+    // A link-local address is not carried over, but made anew by the kernel: never two.
+    assert!(out.matches("scope link").count() <= 1, "{out}");
+}
+
+fn a_device_gets_its_new_name() {
+    let pair = Pair::new().expect("a pair");
+    assert!(ip(&["addr", "add", "10.98.0.1/24", "dev", &pair.0]));
+    let mut b = Bundle::new(&["ip", "addr", "show", "inside0"]);
+    b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "inside0"}});
+    let out = b.run().ok();
+    assert!(out.contains("inside0") && out.contains("inet 10.98.0.1/24"), "{out}");
+}
+
+fn a_missing_device_is_named() {
+    let mut b = Bundle::new(&["true"]);
+    b.config["linux"]["netDevices"] = json!({"rrun-none": {}});
+    b.run().fails_with(r#"find the device "rrun-none": no such device"#);
+    b.assert_no_trace();
+}
+
+fn refusals_have_their_canonical_texts() {
+    let mut b = Bundle::new(&["true"]);
+    b.config["linux"]["netDevices"] = json!({"a/b": {}});
+    b.run().fails_with(r#"invalid network device name "a/b""#);
+    b.config["linux"]["netDevices"] = json!({"eth9": {}});
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").retain(|n| n["type"] != "network");
+    b.run().fails_with("unable to move network devices without a NET namespace");
+}

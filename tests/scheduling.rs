@@ -1,0 +1,59 @@
+//! Scheduler, I/O priority, personality, memory policy.
+
+use serde_json::json;
+
+use crate::support::*;
+
+crate::tests![
+    the_scheduler_is_as_given,
+    the_io_priority_is_as_given,
+    the_personality_is_as_given,
+    the_memory_policy_is_as_given,
+    what_does_not_go_together_is_refused,
+];
+
+fn the_scheduler_is_as_given() {
+    let mut b = Bundle::new(&["witness"]);
+    b.config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7});
+    let w = b.witness();
+    assert_eq!((&w["scheduler"]["policy"], &w["scheduler"]["nice"]), (&json!("SCHED_BATCH"), &json!(7)));
+    b.config["process"]["scheduler"] = json!({"policy": "SCHED_IDLE"});
+    assert_eq!(b.witness()["scheduler"]["policy"], "SCHED_IDLE");
+}
+
+fn the_io_priority_is_as_given() {
+    let mut b = Bundle::new(&["witness"]);
+    b.config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6});
+    assert_eq!(b.witness()["ioprio"], json!({"class": "IOPRIO_CLASS_BE", "priority": 6}));
+    b.config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
+    assert_eq!(b.witness()["ioprio"]["class"], "IOPRIO_CLASS_IDLE");
+}
+
+fn the_personality_is_as_given() {
+    let mut b = Bundle::new(&["witness"]);
+    b.config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    assert_eq!(b.witness()["personality"], 8);
+    b.config["linux"]["personality"] = json!({"domain": "LINUX"});
+    assert_eq!(b.witness()["personality"], 0);
+    b.config["linux"]["personality"] = json!({"domain": "LINUX", "flags": ["x"]});
+    b.run().fails_with("personality flags are not supported");
+}
+
+fn the_memory_policy_is_as_given() {
+    let mut b = Bundle::new(&["witness"]);
+    b.config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0"});
+    assert_eq!(b.witness()["memory_policy"], json!({"mode": 2, "nodes": [0]}));
+    b.config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
+    assert_eq!(b.witness()["memory_policy"], json!({"mode": 3 | 1 << 15, "nodes": [0]}));
+    b.config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "1000"});
+    b.run().fails_with("failed to set memory policy MPOL_BIND: invalid argument");
+}
+
+fn what_does_not_go_together_is_refused() {
+    let mut b = Bundle::new(&["true"]);
+    b.config["process"]["scheduler"] = json!({"policy": "SCHED_OTHER", "priority": 5});
+    b.run().fails_with("scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    b.config["process"]["scheduler"] = json!({"policy": "SCHED_OTHER"});
+    b.config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 8});
+    b.run().fails_with("invalid ioPriority.Priority: 8");
+}
