@@ -6,10 +6,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod cli;
+mod delete;
 mod fixtures;
+mod kill;
 mod lifecycle;
+mod list;
+mod log;
 mod namespaces;
 mod readme;
+mod state;
 mod support;
 mod users;
 

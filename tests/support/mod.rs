@@ -40,10 +40,16 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::cli::tests(),
+        crate::delete::tests(),
         crate::fixtures::tests(),
+        crate::kill::tests(),
         crate::lifecycle::tests(),
+        crate::list::tests(),
+        crate::log::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
+        crate::state::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
