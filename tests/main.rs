@@ -8,18 +8,24 @@
 
 mod badinput;
 mod capabilities;
+mod cli;
+mod delete;
 mod fixtures;
 mod hooks;
 mod identity;
 mod keyring;
+mod kill;
 mod lifecycle;
 mod limits;
+mod list;
+mod log;
 mod namespaces;
 mod network;
 mod readme;
 mod scheduling;
 mod signals;
 mod spec;
+mod state;
 mod stdio;
 mod support;
 mod sysctl;
