@@ -10,6 +10,7 @@ pub mod idmap;
 pub mod mount;
 pub mod process;
 pub mod procfs;
+pub mod quota;
 pub mod resolve;
 pub mod seal;
 pub mod shared;
