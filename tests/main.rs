@@ -13,6 +13,7 @@ mod identity;
 mod keyring;
 mod lifecycle;
 mod limits;
+mod lsm;
 mod namespaces;
 mod network;
 mod readme;

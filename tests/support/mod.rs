@@ -47,6 +47,7 @@ pub fn collect() -> Vec<Trial> {
         crate::keyring::tests(),
         crate::lifecycle::tests(),
         crate::limits::tests(),
+        crate::lsm::tests(),
         crate::namespaces::tests(),
         crate::network::tests(),
         crate::readme::tests(),

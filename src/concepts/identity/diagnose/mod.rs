@@ -16,6 +16,7 @@ use super::directory::container_root;
 use super::environment::is_regular;
 use super::executable::{self, Executable};
 use super::program::path_variable;
+use super::similar;
 use crate::error::{Error, Result};
 use crate::sys::resolve::Root;
 
@@ -115,7 +116,7 @@ impl Look<'_> {
             }
         }
         let mut text = format!("searched {} (PATH of the container)", shown(&searched.join(", ")));
-        if let Some(similar) = super::similar::find(self.root, &searched, &self.name) {
+        if let Some(similar) = similar::find(self.root, &searched, &self.name) {
             text += &format!(", where {} is similar", shown(&similar));
         }
         Some(("E-NOTFOUND", text + "; use the full path, or install it"))
@@ -275,5 +276,4 @@ fn shown(value: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "diagnose_tests.rs"]
 mod tests;
