@@ -64,10 +64,10 @@ patch=$new/layers/patch
 mknod "$patch/etc/secret" c 0 0
 setfattr -n trusted.overlay.opaque -v y "$patch/srv/data"
 
-# Gives a tree to the ids that its user namespace maps to.
+# Gives a tree to the ids that its user namespace maps its owners to.
 give_to_mapped() {
-    find "$1" -printf '%U %G %p\0' | while read -r -d '' uid gid path; do
-        chown -h "$((uid + mapped)):$((gid + mapped))" "$path"
+    for id in 1000 0; do
+        find "$1" -uid "$id" -exec chown -h "$((id + mapped)):$((id + mapped))" {} +
     done
 }
 

@@ -215,7 +215,7 @@ fn three_lines(error: &Error) -> String {
     text + &code + "\n"
 }
 
-/// Phrases by which engines classify an error (engines.md: texts that are matched).
+/// Phrases by which engines classify an error: gone, not found, not executable.
 const MATCHED: [&str; 15] = [
     "permission denied",
     "operation not permitted",

@@ -83,7 +83,12 @@ fn start_reports_what_execve_refuses() {
 fn a_pid_file_holds_the_pid_and_no_newline() {
     let b = Bundle::new(&["sleep", "100"]);
     let file = b.scratch("pid");
-    let done = b.write().command(["run", "-d", "--pid-file", file.to_str().expect("UTF-8"), &b.id]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let done = b
+        .write()
+        .command(["run", "-d", "--pid-file", file.to_str().expect("UTF-8"), &b.id])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     assert!(done.expect("start rrun").success());
     assert_eq!(std::fs::read_to_string(file).expect("pid file"), b.state()["pid"].to_string());
 }
@@ -174,14 +179,16 @@ fn the_plan_takes_no_step() {
     assert!(text.contains("clone3 with new namespaces: pid, network, ipc, uts, mount"), "{text}");
     assert!(text.lines().last().is_some_and(|l| l.contains("execve \"true\"")), "{text}");
     b.assert_no_trace();
-    let lines: serde_json::Value = serde_json::from_str(&b.rrun(["plan", "--json", b.path().to_str().expect("UTF-8")]).ok()).expect("JSON");
+    let lines: serde_json::Value =
+        serde_json::from_str(&b.rrun(["plan", "--json", b.path().to_str().expect("UTF-8")]).ok()).expect("JSON");
     assert_eq!(lines[0]["process"], json!("parent"));
 }
 
 fn the_plan_is_in_the_order_of_the_run() {
     let b = Bundle::new(&["true"]);
     b.write();
-    let planned: serde_json::Value = serde_json::from_str(&b.rrun(["plan", "--json", b.path().to_str().expect("UTF-8")]).ok()).expect("JSON");
+    let planned: serde_json::Value =
+        serde_json::from_str(&b.rrun(["plan", "--json", b.path().to_str().expect("UTF-8")]).ok()).expect("JSON");
     let done = b.rrun(["--debug", "run", "--bundle", b.path().to_str().expect("UTF-8"), &b.id]);
     assert_eq!(done.code, 0, "{}", done.err);
     // Every planned line was taken, in this order (ids and state directories differ).

@@ -6,20 +6,31 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod badinput;
 mod capabilities;
+mod cli;
+mod delete;
 mod fixtures;
 mod hooks;
 mod identity;
 mod keyring;
+mod kill;
 mod lifecycle;
 mod limits;
 mod lsm;
+mod list;
+mod log;
 mod namespaces;
 mod network;
 mod readme;
 mod scheduling;
+mod signals;
+mod spec;
+mod state;
+mod stdio;
 mod support;
 mod sysctl;
+mod terminal;
 mod users;
 
 fn main() -> std::process::ExitCode {

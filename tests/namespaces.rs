@@ -19,8 +19,15 @@ crate::tests![
     loopback_is_up,
 ];
 
-const KINDS: [(&str, &str); 7] =
-    [("cgroup", "cgroup"), ("ipc", "ipc"), ("mount", "mnt"), ("network", "net"), ("pid", "pid"), ("time", "time"), ("uts", "uts")];
+const KINDS: [(&str, &str); 7] = [
+    ("cgroup", "cgroup"),
+    ("ipc", "ipc"),
+    ("mount", "mnt"),
+    ("network", "net"),
+    ("pid", "pid"),
+    ("time", "time"),
+    ("uts", "uts"),
+];
 
 fn host_namespace(file: &str) -> String {
     std::fs::read_link(format!("/proc/self/ns/{file}")).expect("own namespace").to_string_lossy().into_owned()
@@ -35,7 +42,8 @@ struct Neighbour(Child);
 
 impl Neighbour {
     fn new(flags: &[&str]) -> Self {
-        let child = Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
+        let child =
+            Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
         let neighbour = Self(child);
         // The sleeper is there once unshare has forked it.
         while neighbour.sleeper().is_none() {
@@ -95,7 +103,10 @@ fn a_path_joins() {
     let mut b = Bundle::new(&[]);
     b.config.as_object_mut().expect("object").remove("hostname");
     let (net, ipc, uts) = (neighbour.file("net"), neighbour.file("ipc"), neighbour.file("uts"));
-    set_namespaces(&mut b, json!([{"type": "pid"}, {"type": "mount"}, {"type": "network", "path": net}, {"type": "ipc", "path": ipc}, {"type": "uts", "path": uts}]));
+    set_namespaces(
+        &mut b,
+        json!([{"type": "pid"}, {"type": "mount"}, {"type": "network", "path": net}, {"type": "ipc", "path": ipc}, {"type": "uts", "path": uts}]),
+    );
     let witness = b.witness();
     for file in ["net", "ipc", "uts"] {
         let theirs = std::fs::read_link(neighbour.file(file)).expect("the neighbour's namespace");
@@ -106,7 +117,10 @@ fn a_path_joins() {
 fn a_pid_namespace_can_be_joined() {
     let neighbour = Neighbour::new(&["--pid"]);
     let mut b = Bundle::new(&[]);
-    set_namespaces(&mut b, json!([{"type": "pid", "path": neighbour.file("pid")}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}]));
+    set_namespaces(
+        &mut b,
+        json!([{"type": "pid", "path": neighbour.file("pid")}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}, {"type": "network"}]),
+    );
     let witness = b.witness();
     let theirs = std::fs::read_link(neighbour.file("pid")).expect("the neighbour's namespace");
     assert_eq!(seen(&witness, "pid"), theirs.to_string_lossy());
@@ -115,7 +129,10 @@ fn a_pid_namespace_can_be_joined() {
 
 fn a_path_of_another_kind_is_refused() {
     let mut b = Bundle::new(&["true"]);
-    set_namespaces(&mut b, json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "network", "path": "/proc/self/ns/ipc"}]));
+    set_namespaces(
+        &mut b,
+        json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "network", "path": "/proc/self/ns/ipc"}]),
+    );
     let done = b.run();
     done.fails_with("join network namespace /proc/self/ns/ipc");
     assert!(done.err.contains("another kind"), "{}", done.err);
@@ -124,7 +141,10 @@ fn a_path_of_another_kind_is_refused() {
 
 fn a_missing_path_is_refused() {
     let mut b = Bundle::new(&["true"]);
-    set_namespaces(&mut b, json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "network", "path": "/run/netns/rrun-absent"}]));
+    set_namespaces(
+        &mut b,
+        json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "network", "path": "/run/netns/rrun-absent"}]),
+    );
     b.run().fails_with("/run/netns/rrun-absent");
     b.assert_no_trace();
 }
@@ -143,7 +163,8 @@ fn clocks_are_offset() {
     b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "time"}));
     b.config["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 100_000}, "boottime": {"secs": 200_000, "nanosecs": 5}});
     let witness = b.witness();
-    let uptime: f64 = std::fs::read_to_string("/proc/uptime").expect("uptime").split(' ').next().expect("seconds").parse().expect("number");
+    let uptime: f64 =
+        std::fs::read_to_string("/proc/uptime").expect("uptime").split(' ').next().expect("seconds").parse().expect("number");
     let [monotonic, boottime] = ["monotonic", "boottime"].map(|c| witness["clocks"][c].as_f64().expect("seconds"));
     assert!(monotonic >= 100_000.0, "{monotonic}");
     assert!((boottime - uptime - 200_000.0).abs() < 60.0, "{boottime} inside, {uptime} outside");

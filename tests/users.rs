@@ -47,14 +47,16 @@ fn files_made_inside_belong_to_the_mapped_owner() {
 fn new_namespaces_belong_to_the_new_user_namespace() {
     // Only the owner of the network and UTS namespaces may do this.
     let caps = json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]);
-    let mut b = mapped(&["sh", "-c", "ip link add dummy0 type dummy 2>&1 || ip link set lo mtu 1400 && hostname inside && hostname"]);
+    let mut b =
+        mapped(&["sh", "-c", "ip link add dummy0 type dummy 2>&1 || ip link set lo mtu 1400 && hostname inside && hostname"]);
     b.config["process"]["capabilities"] = json!({"bounding": caps, "effective": caps, "permitted": caps});
     assert_eq!(b.run().ok().lines().last(), Some("inside"));
 }
 
 /// A sleeping process in new namespaces made by unshare(1) with `flags`, and its pid.
 fn sleeper(flags: &[&str]) -> (std::process::Child, String) {
-    let child = Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
+    let child =
+        Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     loop {
         let pids = std::fs::read_to_string(&children).unwrap_or_default();
@@ -70,7 +72,10 @@ fn sleeper(flags: &[&str]) -> (std::process::Child, String) {
 fn a_user_namespace_can_be_joined_by_path() {
     let (mut child, pid) = sleeper(&["--user", "--map-root-user"]);
     let mut b = Bundle::new(&[]);
-    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+    b.config["linux"]["namespaces"]
+        .as_array_mut()
+        .expect("array")
+        .push(json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
     let witness = b.witness();
     let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user")).expect("the neighbour's namespace");
     child.kill().expect("kill");
@@ -83,8 +88,7 @@ fn a_user_namespace_can_be_joined_by_path() {
 fn other_namespaces_can_be_joined_beside_a_new_user_namespace() {
     let (mut child, pid) = sleeper(&["--ipc"]);
     let mut b = mapped(&[]);
-    b.config["linux"]["namespaces"] =
-        json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "network"}, {"type": "user"}, {"type": "ipc", "path": format!("/proc/{pid}/ns/ipc")}]);
+    b.config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "network"}, {"type": "user"}, {"type": "ipc", "path": format!("/proc/{pid}/ns/ipc")}]);
     // mqueue shows an IPC namespace that now belongs to somebody else.
     b.config["mounts"].as_array_mut().expect("array").retain(|m| m["type"] != "mqueue" && m["type"] != "cgroup");
     let witness = b.witness();
@@ -105,7 +109,8 @@ fn the_rootfs_may_lie_behind_a_closed_directory() {
 
 fn a_refused_map_names_the_field() {
     let mut b = mapped(&["true"]);
-    b.config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 10}, {"containerID": 5, "hostID": 200_000, "size": 10}]);
+    b.config["linux"]["uidMappings"] =
+        json!([{"containerID": 0, "hostID": 100_000, "size": 10}, {"containerID": 5, "hostID": 200_000, "size": 10}]);
     let done = b.run();
     assert_eq!(done.code, 1, "{}", done.err);
     assert!(done.err.contains("uidMappings") || done.err.contains("uid_map"), "{}", done.err);

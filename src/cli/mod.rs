@@ -1,6 +1,6 @@
 //! argv → [`Verb`]. Nothing happens here.
 //!
-//! Engines find a runtime by its command line alone, and what they send is fixed (docs/engines.md): the flags of a Go
+//! Engines find a runtime by its command line alone, and what they send is fixed and the specification's examples: the flags of a Go
 //! program. So words are read in two steps: `go_flags` takes them apart as Go would, clap gives them their types. A word
 //! that rrun does not know is an error: a restriction that was asked for and not understood must not be dropped.
 

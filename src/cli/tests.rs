@@ -1,4 +1,4 @@
-//! Every command line that engines send (docs/engines.md, "What each caller sends") is parsed here, and what is wrong with
+//! Every command line that engines send is parsed here, and what is wrong with
 //! a line is said in the words that runc uses. Facts about the machine are made up, so that the tests run as anybody,
 //! anywhere.
 

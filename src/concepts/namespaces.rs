@@ -7,7 +7,7 @@
 //! All new ones are made by one clone3(2), but two: a cgroup namespace shows the group its maker was in, so init makes it
 //! after it was moved; and a time namespace with offsets must be given them before anyone enters.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub struct NamespacesPlan {
     pub user: Option<Join>,
     /// Whether init makes a cgroup namespace.
     pub cgroup: bool,
-    /// The lines for /proc/self/timens_offsets, where a new time namespace has offsets.
+    /// The lines for /proc/PID/timens_offsets, where a new time namespace has offsets.
     pub time_offsets: Option<String>,
     /// The names of the new kinds, in the order of the config.
     pub new: Vec<&'static str>,
@@ -175,15 +175,28 @@ pub fn apply_cgroup(plan: &NamespacesPlan) -> Result<()> {
     if plan.cgroup { unshare(libc::CLONE_NEWCGROUP as u64).at(|| "unshare cgroup namespace") } else { Ok(()) }
 }
 
-/// Inside: a time namespace with offsets. unshare(2) makes it for children only; it can be given offsets until the first
-/// process enters, which is this one, through the file that names it.
-pub fn apply_time(plan: &NamespacesPlan, proc: &ProcFs) -> Result<()> {
-    const CLONE_NEWTIME: u64 = 0x80;
-    // Of the process, not of a thread: the kernel shows this file only there.
-    const OFFSETS: &CStr = c"self/timens_offsets";
+/// `CLONE_NEWTIME`, which libc gives another type.
+const CLONE_NEWTIME: u64 = 0x80;
+
+/// Inside, at birth: a time namespace with offsets. unshare(2) makes it for children only: until the first process enters it
+/// can be given offsets, which is the parent's turn ([`apply_time_from_parent`]).
+pub fn make_time(plan: &NamespacesPlan) -> Result<()> {
+    if plan.time_offsets.is_some() { unshare(CLONE_NEWTIME).at(|| "unshare time namespace") } else { Ok(()) }
+}
+
+/// Outside: writes the offsets. The files of a process that is not dumpable belong to the host's root, so init of a user
+/// namespace could not.
+pub fn apply_time_from_parent(plan: &NamespacesPlan, pid: i32) -> Result<()> {
     let Some(offsets) = &plan.time_offsets else { return Ok(()) };
-    unshare(CLONE_NEWTIME).at(|| "unshare time namespace")?;
-    proc.write(OFFSETS, offsets.as_bytes()).at(|| "write timens_offsets").map_err(|e| e.config("linux.timeOffsets"))?;
+    let path = format!("/proc/{pid}/timens_offsets");
+    std::fs::write(&path, offsets).at(|| format!("write {path}")).map_err(|e| e.config("linux.timeOffsets"))
+}
+
+/// Inside: enters the time namespace through the file that names it.
+pub fn apply_time(plan: &NamespacesPlan, proc: &ProcFs) -> Result<()> {
+    if plan.time_offsets.is_none() {
+        return Ok(());
+    }
     let file = proc.follow(c"thread-self/ns/time_for_children").at(|| "open time_for_children")?;
     setns(file.as_fd(), CLONE_NEWTIME).at(|| "enter time namespace")
 }

@@ -23,6 +23,7 @@ impl Plan {
             Step::Session => vec!["setsid".to_owned()],
             Step::Keyring => self.process.lsm.describe_keyring(),
             Step::Procfs => vec!["open a private procfs".to_owned()],
+            Step::EnterTime => when(self.namespaces.time_offsets.is_some(), "enter the time namespace"),
             Step::Time => {
                 self.namespaces.time_offsets.iter().flat_map(|t| t.lines()).map(|l| format!("offset clock {l}")).collect()
             }

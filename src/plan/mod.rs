@@ -188,6 +188,11 @@ impl ProcessPlan {
 }
 
 impl Plan {
+    /// Whether init can do nothing before the parent has done its part.
+    pub fn needs_parent(&self) -> bool {
+        self.users.is_some() || self.namespaces.time_offsets.is_some() || self.cgroups.needs_pid()
+    }
+
     /// Whether init must stop while its namespaces are there and its root is not yet entered.
     pub fn stops_for_hooks(&self) -> bool {
         use hooks::Kind;

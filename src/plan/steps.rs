@@ -29,6 +29,8 @@ pub enum Step {
     Clone,
     /// The process moves into its groups, before it reads anything of the image.
     EnterCgroups,
+    /// A time namespace is made and given its offsets.
+    Time,
     /// It becomes root of its user namespace.
     Users,
     /// It joins namespaces of others.
@@ -41,8 +43,8 @@ pub enum Step {
     Keyring,
     /// The private procfs for everything rrun writes to /proc.
     Procfs,
-    /// A time namespace with offsets.
-    Time,
+    /// The time namespace with offsets is entered.
+    EnterTime,
     /// The root's tree is attached.
     AttachRoot,
     /// The bundle's mounts.
@@ -99,7 +101,7 @@ pub enum Step {
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 41] = {
+    pub const ALL: [Self; 42] = {
         use Step::*;
         [
             State,
@@ -110,13 +112,14 @@ impl Step {
             Stdio,
             Clone,
             EnterCgroups,
+            Time,
             Users,
             Join,
             CgroupNamespace,
             Session,
             Keyring,
             Procfs,
-            Time,
+            EnterTime,
             AttachRoot,
             Mounts,
             Devices,

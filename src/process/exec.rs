@@ -55,7 +55,14 @@ impl Drop for Undo {
 
 /// Outside: clones the process into the groups, answers it, returns when it has become the program. `init` is the
 /// container's first process.
-pub fn exec(plan: &mut ExecPlan, state: &State, init: &OwnedFd, mut join: cgroups::Join, tell: &Announce, laps: &Laps) -> Result<Executed> {
+pub fn exec(
+    plan: &mut ExecPlan,
+    state: &State,
+    init: &OwnedFd,
+    mut join: cgroups::Join,
+    tell: &Announce,
+    laps: &Laps,
+) -> Result<Executed> {
     let mut stdio = stdio::prepare(&plan.stdio)?;
     let (channel, inner) = Channel::pair()?;
     if nix::unistd::geteuid().is_root() {
@@ -106,7 +113,12 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
         match channel.receive()? {
             Some((Msg::Terminal, fd)) => master = fd,
             Some((Msg::SeccompFd, Some(listener))) => {
-                let (path, metadata) = plan.process.seccomp.as_ref().and_then(|s| s.listener()).ok_or_else(|| Error::new("a seccomp listener without listenerPath"))?;
+                let (path, metadata) = plan
+                    .process
+                    .seccomp
+                    .as_ref()
+                    .and_then(|s| s.listener())
+                    .ok_or_else(|| Error::new("a seccomp listener without listenerPath"))?;
                 seccomp::send_listener(path, metadata, &state.oci_json(Status::Running), pid, listener.as_fd()).map_err(wrap)?;
                 channel.send(&Msg::Go(vec![]), None)?;
             }
@@ -122,7 +134,15 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
 }
 
 /// Inside: the short list.
-fn inside(plan: &mut ExecPlan, channel: Channel, init: &OwnedFd, join: cgroups::Join, stdio: &Stdio, parent_only: [RawFd; 2], laps: &Laps) -> ! {
+fn inside(
+    plan: &mut ExecPlan,
+    channel: Channel,
+    init: &OwnedFd,
+    join: cgroups::Join,
+    stdio: &Stdio,
+    parent_only: [RawFd; 2],
+    laps: &Laps,
+) -> ! {
     parent_only.into_iter().for_each(close_copy);
     let made = enter(plan, &channel, init, join, stdio, laps);
     let program = made.and_then(|program| ready(&channel).map(|_| program)).unwrap_or_else(|e| fail(&channel, e));
@@ -130,7 +150,14 @@ fn inside(plan: &mut ExecPlan, channel: Channel, init: &OwnedFd, join: cgroups::
     fail(&channel, error)
 }
 
-fn enter(plan: &mut ExecPlan, channel: &Channel, init: &OwnedFd, join: cgroups::Join, stdio: &Stdio, laps: &Laps) -> Result<std::ffi::CString> {
+fn enter(
+    plan: &mut ExecPlan,
+    channel: &Channel,
+    init: &OwnedFd,
+    join: cgroups::Join,
+    stdio: &Stdio,
+    laps: &Laps,
+) -> Result<std::ffi::CString> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     Foreground::reset_in_child()?;
     // First of all: everything this process does counts against the container's limits.

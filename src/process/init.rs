@@ -109,8 +109,9 @@ fn prepare(
     Foreground::reset_in_child()?;
     // First of all: nothing untrusted is read, and no memory is spent, outside the limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&rest.join))?;
-    // Only the outside may write id maps or move a scope; until then this process is nobody.
-    if plan.users.is_some() || plan.cgroups.needs_pid() {
+    step(Step::Time, &mut || namespaces::make_time(&plan.namespaces))?;
+    // Only the outside may write id maps and time offsets, or move a scope; until then this process is nobody.
+    if plan.needs_parent() {
         channel.send(&Msg::NeedIdMaps, None)?;
         channel.wait_go()?;
     }
@@ -131,7 +132,7 @@ fn prepare(
     step(Step::Session, &mut || nix::unistd::setsid().map(drop).at(|| "setsid"))?;
     let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
     step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
-    step(Step::Time, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
+    step(Step::EnterTime, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
     let mut tree = Some(rest.tree);
     let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take().expect("taken once")))?;
     let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
@@ -220,7 +221,13 @@ fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::M
 }
 
 /// A terminal from the container's own devpts, or the pipes' ends, as stdio. The terminal's inner end is returned.
-pub(super) fn take_terminal(plan: &StdioPlan, channel: &Channel, stdio: &Stdio, pts: Option<&OwnedFd>, root: &Root) -> Result<Option<OwnedFd>> {
+pub(super) fn take_terminal(
+    plan: &StdioPlan,
+    channel: &Channel,
+    stdio: &Stdio,
+    pts: Option<&OwnedFd>,
+    root: &Root,
+) -> Result<Option<OwnedFd>> {
     if !plan.terminal {
         return stdio::take(plan, stdio, None).map(|()| None);
     }

@@ -31,11 +31,11 @@ const BARRIER_MS: u16 = 5000;
 
 /// The service manager's address, from rrun's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manager(OsString);
+pub struct Address(OsString);
 
 /// The manager that waits for readiness, if the caller's `NOTIFY_SOCKET` names one: a path, or `@` and an abstract name.
-pub fn manager(address: Option<OsString>) -> Option<Manager> {
-    address.filter(|a| matches!(a.as_bytes(), [b'/' | b'@', _, ..])).map(Manager)
+pub fn address(value: Option<OsString>) -> Option<Address> {
+    value.filter(|a| matches!(a.as_bytes(), [b'/' | b'@', _, ..])).map(Address)
 }
 
 /// The mount that shows the container its socket's directory; `state` is the container's directory, absolute.
@@ -71,7 +71,7 @@ pub struct Notify {
 impl Notify {
     /// `start` and `run`, before the program starts: binds the container's socket and connects to the manager's. `None`
     /// when the container was created without readiness.
-    pub fn listen(state: &Path, manager: &Manager) -> Result<Option<Self>> {
+    pub fn listen(state: &Path, address: &Address) -> Result<Option<Self>> {
         let dir = directory(state);
         let path = dir.join(NAME);
         match remove_file(&path) {
@@ -85,7 +85,7 @@ impl Notify {
             other => other.at(|| format!("bind {}", path.display()))?,
         };
         set_permissions(&path, Permissions::from_mode(0o777)).at(|| format!("chmod {}", path.display()))?;
-        Ok(Some(Self { container, manager: manager.connect()? }))
+        Ok(Some(Self { container, manager: address.connect()? }))
     }
 
     /// Takes one message of the container; `READY=1` is told to the manager, with `main_pid` if the manager should watch
@@ -140,7 +140,7 @@ impl AsFd for Notify {
     }
 }
 
-impl Manager {
+impl Address {
     fn connect(&self) -> Result<OwnedFd> {
         let connected = match self.0.as_bytes() {
             [b'@', name @ ..] => socket::connect_abstract(SockType::Datagram, name),
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn only_an_absolute_path_or_an_abstract_name_is_a_manager() {
         for (address, is_one) in [("/run/x", true), ("@x", true), ("", false), ("@", false), ("x", false), ("vsock:2:1", false)] {
-            assert_eq!(manager(Some(address.into())).is_some(), is_one, "{address:?}");
+            assert_eq!(super::address(Some(address.into())).is_some(), is_one, "{address:?}");
         }
-        assert_eq!(manager(None), None);
+        assert_eq!(super::address(None), None);
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         let host = state.path().join("host");
         let heard = UnixDatagram::bind(&host).expect("bind");
         make_directory(state.path()).expect("mkdir");
-        let notify = Notify::listen(state.path(), &Manager(host.into())).expect("listen").expect("made");
+        let notify = Notify::listen(state.path(), &Address(host.into())).expect("listen").expect("made");
         let container = UnixDatagram::unbound().expect("socket");
         container.connect(state.path().join("notify/notify.sock")).expect("connect");
         let say = |text: &[u8]| {
@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn without_a_directory_nothing_is_awaited() {
         let state = tempfile::tempdir().expect("tempdir");
-        assert!(Notify::listen(state.path(), &Manager("@none".into())).expect("not an error").is_none());
+        assert!(Notify::listen(state.path(), &Address("@none".into())).expect("not an error").is_none());
     }
 }

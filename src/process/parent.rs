@@ -229,6 +229,7 @@ fn converse(plan: &Plan, channel: &Channel, state: &State, pid: i32, pidfd: &Own
                 if let Some(users) = &plan.users {
                     users::apply_from_parent(users, pid).map_err(wrap)?;
                 }
+                namespaces::apply_time_from_parent(&plan.namespaces, pid).map_err(wrap)?;
                 cgroups::adopt(&plan.cgroups, pid).map_err(wrap)?;
                 channel.send(&Msg::Go(vec![]), None)?;
             }

@@ -55,7 +55,8 @@ pub fn remove(dir: BorrowedFd, name: &Name, directory: bool) -> io::Result<()> {
 pub fn rename(dir: BorrowedFd, name: &Name, new_dir: BorrowedFd, new_name: &Name) -> io::Result<()> {
     let (old, new) = (name.as_c_str().as_ptr(), new_name.as_c_str().as_ptr());
     // SAFETY: both names are NUL-terminated; renameat2 keeps no pointer.
-    check(unsafe { libc::renameat2(dir.as_raw_fd(), old, new_dir.as_raw_fd(), new, libc::RENAME_NOREPLACE) } as libc::c_long).map(drop)
+    check(unsafe { libc::renameat2(dir.as_raw_fd(), old, new_dir.as_raw_fd(), new, libc::RENAME_NOREPLACE) } as libc::c_long)
+        .map(drop)
 }
 
 /// An `O_PATH` handle of `name` itself, whatever it is: a link is not followed; a mount on it is entered.
@@ -72,7 +73,9 @@ pub fn open_directory(dir: BorrowedFd, name: &Name, flags: i32) -> io::Result<Ow
 pub fn link_text(handle: BorrowedFd) -> io::Result<Option<CString>> {
     let mut text = vec![0u8; libc::PATH_MAX as usize];
     // SAFETY: the buffer is ours and as long as we say; the empty path means the handle itself.
-    let n = check(unsafe { libc::readlinkat(handle.as_raw_fd(), c"".as_ptr(), text.as_mut_ptr().cast(), text.len()) } as libc::c_long);
+    let n = check(
+        unsafe { libc::readlinkat(handle.as_raw_fd(), c"".as_ptr(), text.as_mut_ptr().cast(), text.len()) } as libc::c_long
+    );
     match n {
         // Both mean "no link": which one depends on the kind of file.
         Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => Ok(None),

@@ -16,6 +16,7 @@ pub mod procfs;
 pub mod resolve;
 pub mod sched;
 pub mod seal;
+pub mod seccomp;
 pub mod shared;
 pub mod signals;
 pub mod socket;

@@ -1,5 +1,7 @@
 //! Signals and the ends of children, where nix's types are too narrow: real-time signals are plain numbers here
 //! (signal(7), waitpid(2)).
+//!
+//! A signal that a caller ignores stays ignored in every program that it starts, through any number of execve(2).
 
 use std::io;
 

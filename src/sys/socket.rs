@@ -1,5 +1,7 @@
-//! Unix sockets at paths of the host of any length (unix(7)): a path that does not fit a socket address is opened first and
-//! named by its descriptor.
+//! Unix sockets at paths of the host of any length (unix(7)).
+//!
+//! A socket address holds 107 bytes; engines keep their sockets in deep directories. A path that does not fit is opened
+//! first and named by its descriptor.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,4 +1,7 @@
 //! Terminals: the ioctls of pseudoterminals that nix has no wrapper for (pty(7), ioctl_tty(2)).
+//!
+//! A pseudoterminal has two ends: the master, which rrun or an engine holds, and the slave, which the container's process
+//! takes for a terminal. The slave is asked of the master itself: a path to it could lead elsewhere (CVE-2025-52565).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

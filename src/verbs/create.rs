@@ -10,8 +10,8 @@ use crate::host::Host;
 use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
 use crate::process::laps::Laps;
-use crate::process::stdio;
 use crate::process::parent::{self, Announce};
+use crate::process::stdio;
 use crate::state::{State, StateDir, boot_id, user_name};
 
 /// Everything a container is made from, its id claimed.
@@ -36,7 +36,18 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
     let host = Host::ask()?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
         let state_dir = global.root.join(&id);
-        let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver: global.driver, args, starts, foreground, listen_fds: stdio::listen_fds()? };
+        let request = Request {
+            bundle: &bundle,
+            host: &host,
+            id: &id,
+            name: global.name,
+            state_dir,
+            driver: global.driver,
+            args,
+            starts,
+            foreground,
+            listen_fds: stdio::listen_fds()?,
+        };
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;
         let state = new_state(&bundle, &host, &plan, args)?;
@@ -70,7 +81,9 @@ fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> Re
         annotations: spec.annotations().clone().unwrap_or_default(),
         cgroups: plan.cgroups.record(),
         layers: plan.layers.as_ref().map(|l| l.record()),
-        namespaces: namespaces.map(|n| (crate::concepts::namespaces::flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
+        namespaces: namespaces
+            .map(|n| (crate::concepts::namespaces::flag_and_name(n.typ()).1.to_owned(), n.path().clone()))
+            .collect(),
         hooks: spec.hooks().clone(),
         no_new_keyring: args.no_new_keyring,
     })

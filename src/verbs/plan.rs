@@ -27,7 +27,18 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
     let id = args.create.id.clone().unwrap_or(name);
     let state_dir = global.root.join(&id);
     let (driver, create) = (global.driver, &args.create);
-    let request = Request { bundle: &bundle, host: &host, id: &id, name: global.name, state_dir, driver, args: create, starts: true, foreground: true, listen_fds: 0 };
+    let request = Request {
+        bundle: &bundle,
+        host: &host,
+        id: &id,
+        name: global.name,
+        state_dir,
+        driver,
+        args: create,
+        starts: true,
+        foreground: true,
+        listen_fds: 0,
+    };
     let plan = plan::make(&request, journal.warnings())?;
     journal.refuse_warnings(global.strict)?;
     let lines = Step::ALL.into_iter().flat_map(|step| {

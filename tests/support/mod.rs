@@ -1,5 +1,7 @@
 //! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
 
+pub mod screen;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -40,19 +42,30 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::badinput::tests(),
         crate::capabilities::tests(),
+        crate::cli::tests(),
+        crate::delete::tests(),
         crate::fixtures::tests(),
         crate::hooks::tests(),
         crate::identity::tests(),
         crate::keyring::tests(),
+        crate::kill::tests(),
         crate::lifecycle::tests(),
         crate::limits::tests(),
         crate::lsm::tests(),
+        crate::list::tests(),
+        crate::log::tests(),
         crate::namespaces::tests(),
         crate::network::tests(),
         crate::readme::tests(),
         crate::scheduling::tests(),
+        crate::signals::tests(),
+        crate::spec::tests(),
+        crate::state::tests(),
+        crate::stdio::tests(),
         crate::sysctl::tests(),
+        crate::terminal::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()

@@ -1,42 +1,132 @@
-//! System call filters (seccomp(2)).
-use std::os::fd::OwnedFd;
+//! System call filters (seccomp(2)): which of the kernel's some 350 entry points the container may use.
+//!
+//! All containers share one kernel, so that every call it can make is a piece of its boundary. A filter is a small program
+//! in classic BPF that the kernel runs before each call; it sees the number, the architecture and the arguments as
+//! numbers, and it can never be taken off. Without one, a bug in a call that no container needs is an escape:
+//! CVE-2022-0185 (fsconfig), CVE-2016-0728 (keyctl). Forgetting an architecture opens the same door from the side.
+//!
+//! Read on in this order: `profile` (what config.json says), `architecture` (numbers), `compile` and `conditions` (the
+//! decision), `diagram` (the instructions), `simulate` (running them here), `listener` (verdict "notify").
 
+mod architecture;
+mod compile;
+mod conditions;
+mod diagram;
+pub mod listener;
+mod profile;
+pub mod simulate;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use libc::sock_filter;
 use oci_spec::runtime::LinuxSeccomp;
 
-use crate::error::{Result, Warnings};
+use crate::error::{At, Error, Result, Warnings};
+use crate::suggest::did_you_mean;
+use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, install};
+
+pub use listener::send_listener;
+pub use simulate::{Verdict, foretell, simulate};
 
 /// A compiled filter.
 #[derive(Debug, Clone, Default)]
-pub struct SeccompPlan;
-
-/// Compiles the profile to classic BPF.
-pub fn plan(_profile: &LinuxSeccomp, _warnings: &mut Warnings) -> Result<SeccompPlan> {
-    Ok(SeccompPlan)
+pub struct SeccompPlan {
+    /// The instructions, ready for the kernel.
+    pub filter: Vec<sock_filter>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+    /// Where the notification descriptor goes and what goes with it; only if a call has the verdict "notify".
+    listener: Option<(PathBuf, String)>,
+    /// Names that no kernel knows.
+    unknown: Vec<String>,
+    /// How many names have a rule.
+    rules: usize,
+    /// The architectures with a table.
+    architectures: Vec<&'static str>,
+    /// The `SECCOMP_RET_*` value for what no rule is about.
+    default: u32,
 }
 
-/// Installs the filter for the calling process; with a listener, returns its descriptor.
-pub fn apply(_plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
-    Ok(None)
+/// Compiles the profile to classic BPF. Names that no kernel knows are said in debug; in `warnings` if their rule restricts.
+pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPlan> {
+    let read = profile::read(profile)?;
+    let compiled = compile::compile(&read)?;
+    let filter = compiled.diagram.flatten(compiled.root)?;
+    let mut unknown = Vec::new();
+    for (at, name) in compiled.unknown {
+        let rule = &read.rules[at];
+        if rule.permits || rule.action == read.default {
+            unknown.push(name);
+        } else {
+            let hint = did_you_mean(&name, architecture::call_names());
+            warnings.add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}{hint}. The rule has NO effect on it"));
+        }
+    }
+    let notifies = filter.iter().any(|i| u32::from(i.code) == libc::BPF_RET && i.k == libc::SECCOMP_RET_USER_NOTIF);
+    let listener = if notifies { Some(agent(profile)?) } else { None };
+    // Waiting for notifications is only known together with a listener; without one the flag asks for nothing.
+    let flags = if notifies { read.flags | FLAG_NEW_LISTENER } else { read.flags & !FLAG_WAIT_KILLABLE_RECV };
+    let architectures = read.architectures.iter().map(|a| a.name).collect();
+    Ok(SeccompPlan { filter, flags, listener, unknown, rules: compiled.rules, architectures, default: read.default })
 }
 
-/// Outside: sends the listener with the state of the container to whoever answers for it.
-pub fn send_listener(
-    _path: &std::path::Path,
-    _metadata: &str,
-    _state: &[u8],
-    _pid: i32,
-    _listener: std::os::fd::BorrowedFd,
-) -> Result<()> {
-    Ok(())
+/// The agent's address, which the specification demands as soon as a rule notifies.
+fn agent(profile: &LinuxSeccomp) -> Result<(PathBuf, String)> {
+    let path = profile.listener_path().clone().filter(|p| !p.as_os_str().is_empty());
+    let path = path.ok_or_else(|| Error::new("SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath").config("linux.seccomp.listenerPath"))?;
+    Ok((path, profile.listener_metadata().clone().unwrap_or_default()))
+}
+
+/// Installs the filter for the calling process; with a listener, returns its descriptor. Needs no_new_privs or
+/// CAP_SYS_ADMIN. Every call that follows obeys the filter.
+pub fn apply(plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
+    if plan.filter.is_empty() {
+        return Ok(None);
+    }
+    install(&plan.filter, plan.flags).at(|| "unable to init seccomp: error loading seccomp filter into kernel")
 }
 
 impl SeccompPlan {
-    /// Where the notification descriptor is to be sent, and the metadata to send with it.
-    pub fn listener(&self) -> Option<(&std::path::Path, &str)> {
-        None
+    /// Compares the flags with what this kernel `supports` (`sys::seccomp::supports_flag`). One that it lacks is an error;
+    /// SPEC_ALLOW, which only takes back a slow-down, is dropped with a warning.
+    pub fn fit_kernel(&mut self, supports: impl Fn(u32) -> bool, warnings: &mut Warnings) -> Result<()> {
+        const NAMES: [(u32, &str); 4] = [
+            (FLAG_LOG, "SECCOMP_FILTER_FLAG_LOG"),
+            (FLAG_SPEC_ALLOW, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
+            (FLAG_NEW_LISTENER, "SECCOMP_FILTER_FLAG_NEW_LISTENER"),
+            (FLAG_WAIT_KILLABLE_RECV, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+        ];
+        for (flag, name) in NAMES {
+            if self.flags & flag == 0 || supports(flag) {
+                continue;
+            }
+            if flag != FLAG_SPEC_ALLOW {
+                return Err(Error::new(format!("seccomp flag {name} is not supported by this kernel")).config("linux.seccomp.flags"));
+            }
+            self.flags &= !flag;
+            warnings.add(format!("seccomp flag {name} is not supported by this kernel and was left out"));
+        }
+        Ok(())
     }
+
+    /// Where the notification descriptor is to be sent, and the metadata to send with it.
+    pub fn listener(&self) -> Option<(&Path, &str)> {
+        self.listener.as_ref().map(|(path, metadata)| (path.as_path(), metadata.as_str()))
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
-        vec![]
+        if self.filter.is_empty() {
+            return vec![];
+        }
+        let (default, architectures) = (Verdict(self.default), self.architectures.join(", "));
+        vec![format!("seccomp: {} rules for {architectures}; default {default}; {} instructions", self.rules, self.filter.len())]
+    }
+
+    /// The lines of `--debug`.
+    pub fn debug_lines(&self) -> Vec<String> {
+        let unknown = self.unknown.iter().map(|name| format!("unknown seccomp syscall {name:?} ignored"));
+        unknown.chain([format!("seccomp filter flags: {}", self.flags)]).collect()
     }
 }

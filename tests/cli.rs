@@ -1,0 +1,162 @@
+//! The command line: what engines send is understood, what nobody understands is refused in one breath.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::support::*;
+
+crate::tests![
+    without_a_command_it_says_which_there_are,
+    version_and_features_need_nothing,
+    called_runc_it_answers_as_runc,
+    wrong_words_cost_one_line_and_the_usage,
+    flags_in_every_form_of_go,
+    flags_behind_the_operand_are_not_flags,
+    the_state_root_is_never_the_root_of_the_host,
+    each_command_has_help,
+    leaked_descriptors_end_with_rrun,
+    closed_stdio_is_no_danger,
+    a_reader_that_left_is_no_error,
+];
+
+fn rrun(args: &[&str]) -> Done {
+    Command::new(rrun_path()).args(args).stdin(Stdio::null()).output().expect("start rrun").into()
+}
+
+fn without_a_command_it_says_which_there_are() {
+    let done = rrun(&[]);
+    assert_eq!((done.code, done.out.as_str()), (1, ""));
+    assert!(done.err.contains("a command is missing") && done.err.contains("create"), "{}", done.err);
+}
+
+fn version_and_features_need_nothing() {
+    for args in [["--version"], ["-v"], ["features"]] {
+        // As nobody, with no environment and in a directory that it may not even read.
+        let mut command = Command::new(rrun_path());
+        command.args(args).env_clear().uid(65534).gid(65534).current_dir("/root").stdin(Stdio::null());
+        let done: Done = command.output().expect("start rrun").into();
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{args:?}");
+        assert!(done.out.contains("1.3.0"), "{}", done.out);
+    }
+    let version = rrun(&["--version"]).ok();
+    let lines: Vec<&str> = version.lines().collect();
+    assert_eq!(lines[0], format!("rrun version {}", env!("CARGO_PKG_VERSION")));
+    assert!(lines[1].starts_with("commit: ") && lines[2] == "spec: 1.3.0", "{version}");
+}
+
+fn called_runc_it_answers_as_runc() {
+    let run = |args: &[&str]| -> Done {
+        Command::new(rrun_path()).arg0("/usr/bin/runc").args(args).output().expect("start rrun").into()
+    };
+    assert!(run(&["--version"]).ok().starts_with("runc version "));
+    run(&["start"]).fails_with("runc: \"start\" requires exactly 1 argument(s)");
+    run(&["--root", "/nonexistent/x", "run", "--bundle", "/nonexistent", "x"]).fails_with("runc run failed: ");
+    rrun(&["--root", "/nonexistent/x", "create", "--bundle", "/nonexistent", "x"]).fails_with("rrun create failed: ");
+}
+
+fn wrong_words_cost_one_line_and_the_usage() {
+    for (args, error, usage) in [
+        (&["start"][..], "rrun: \"start\" requires exactly 1 argument(s)\n", "usage: rrun start ID\n"),
+        (&["kill", "--al", "x"], "flag provided but not defined: -al\n", "usage: rrun kill [FLAGS] ID [SIGNAL]\n"),
+        (&["lst"], "unknown command \"lst\" (hint: did you mean list?)\n", "usage: rrun "),
+        (&["run", "--bundle"], "flag needs an argument: --bundle\n", "usage: rrun run [FLAGS] ID|BUNDLE\n"),
+    ] {
+        let done = rrun(args);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{args:?}");
+        let (first, second) = done.err.split_once("usage: ").expect("a usage line");
+        assert_eq!(first, error);
+        assert!(format!("usage: {second}").starts_with(usage), "{second}");
+        assert_eq!(done.err.lines().count(), 2, "{}", done.err);
+    }
+}
+
+fn flags_in_every_form_of_go() {
+    let b = Bundle::new(&["true"]);
+    for args in [
+        &["list", "--format=json"][..],
+        &["list", "-format", "json"],
+        &["list", "-f=json"],
+        &["list", "-quiet=false", "-f", "json"],
+    ] {
+        assert_eq!(b.rrun(args.iter().copied()).ok(), "null\n", "{args:?}");
+    }
+    assert_eq!(b.rrun(["list", "--quiet"]).ok(), "");
+    let root = b.root();
+    let root = root.to_str().expect("UTF-8");
+    assert_eq!(rrun(&["--systemd-cgroup=false", "--debug=false", "-root", root, "list", "-f", "json"]).ok(), "null\n");
+}
+
+fn flags_behind_the_operand_are_not_flags() {
+    let b = Bundle::new(&["true"]);
+    let done = b.rrun(["delete", "x", "--force"]);
+    done.fails_with(
+        "rrun: \"delete\" requires exactly 1 argument(s) (hint: flags such as --force stand before the first operand)",
+    );
+    b.rrun(["kill", "x", "--all"]).fails_with("container does not exist");
+    b.rrun(["start", "--", "-x"]).fails_with("container does not exist");
+}
+
+fn the_state_root_is_never_the_root_of_the_host() {
+    for root in ["/", "//", "/tmp/..", "/../"] {
+        rrun(&["--root", root, "list"]).fails_with("--root may not be /");
+    }
+}
+
+fn each_command_has_help() {
+    let all = rrun(&["--help"]).ok();
+    assert!(all.starts_with("Examples:\n  rrun run "), "{all}");
+    let commands: Vec<&str> = all
+        .lines()
+        .skip_while(|l| !l.starts_with("Runtime"))
+        .take_while(|l| !l.starts_with("Global"))
+        .filter_map(|l| l.strip_prefix("  "))
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        let done = rrun(&[command, "--help"]);
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{command}");
+        assert!(command == "help" || done.out.contains(&format!("Usage: rrun {command}")), "{}", done.out);
+    }
+}
+
+fn leaked_descriptors_end_with_rrun() {
+    // ps is the one program that rrun starts on the host: here a script that lists what it was given.
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let tools = b.scratch("tools");
+    std::fs::create_dir(&tools).expect("mkdir");
+    let script = tools.join("ps");
+    std::fs::write(&script, "#!/bin/sh\necho PID\nls -l /proc/self/fd >&2\nexit 1\n").expect("write");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let shell = format!(
+        "exec 7</etc 9</proc; PATH={}:$PATH exec {} --root {} ps {}",
+        tools.display(),
+        rrun_path().display(),
+        b.root().display(),
+        b.id
+    );
+    let done: Done = Command::new("sh").args(["-c", &shell]).output().expect("start sh").into();
+    done.fails_with("ps failed: ");
+    assert!(!done.err.contains("/etc"), "{}", done.err);
+}
+
+fn closed_stdio_is_no_danger() {
+    let b = Bundle::new(&["true"]);
+    // What rrun opens must not become its stdout: the log would receive data, or the data a file.
+    let log = b.scratch("log");
+    let shell =
+        format!("exec {} --log {} --root {} list 0<&- 1>&- 2>&-", rrun_path().display(), log.display(), b.root().display());
+    let status = Command::new("sh").args(["-c", &shell]).status().expect("start sh");
+    let written = std::fs::read_to_string(log).unwrap_or_default();
+    assert!(!written.contains("BUNDLE"), "status {status}: {written}");
+}
+
+fn a_reader_that_left_is_no_error() {
+    let b = Bundle::new(&["true"]);
+    let shell = format!("{{ {} --root {} list; echo $? >&2; }} | true", rrun_path().display(), b.root().display());
+    for _ in 0..5 {
+        let done: Done = Command::new("sh").args(["-c", &shell]).output().expect("start sh").into();
+        assert_eq!(done.err, "0\n");
+    }
+}

@@ -1,0 +1,114 @@
+//! `kill`: every way to write a signal, and to whom it goes.
+
+use serde_json::json;
+
+use crate::support::*;
+
+crate::tests![
+    signals_arrive_however_they_are_written,
+    an_unknown_signal_is_refused,
+    a_created_container_can_be_killed,
+    a_paused_container_can_be_killed,
+    all_is_accepted_and_needless,
+    without_a_pid_namespace_sigkill_reaches_all,
+    signal_zero_only_asks,
+];
+
+fn signals_arrive_however_they_are_written() {
+    let b = Bundle::new(&[
+        "sh",
+        "-c",
+        "for s in TERM USR1 USR2 HUP; do trap \"echo $s >> /got\" $s; done; echo > /ready; while :; do sleep 0.02; done",
+    ]);
+    b.run_detached();
+    let got = b.rootfs().join("got");
+    while !b.rootfs().join("ready").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut sent = String::new();
+    for (signal, name) in
+        [("", "TERM"), ("10", "USR1"), ("SIGUSR2", "USR2"), ("usr1", "USR1"), ("sigHup", "HUP"), ("TERM", "TERM")]
+    {
+        let args: Vec<&str> = ["kill", &b.id, signal].into_iter().filter(|a| !a.is_empty()).collect();
+        b.rrun(args).ok();
+        sent.push_str(&format!("{name}\n"));
+        for _ in 0..1000 {
+            if std::fs::read_to_string(&got).unwrap_or_default() == sent {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(std::fs::read_to_string(&got).unwrap_or_default(), sent, "{signal}");
+    }
+    assert_eq!(b.state()["status"], "running");
+}
+
+fn an_unknown_signal_is_refused() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    for signal in ["FOO", "-9", "65", "", "SIGRTMAX+1"] {
+        b.rrun(["kill", &b.id, signal]).fails_with(&format!("unknown signal \"{signal}\""));
+    }
+    b.rrun(["kill", &b.id, "SIGKIL"]).fails_with("did you mean KILL?");
+    b.rrun(["kill", "no-such", "FOO"]).fails_with("container does not exist");
+    assert_eq!(b.state()["status"], "running");
+}
+
+fn a_created_container_can_be_killed() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.create();
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    b.wait_for("stopped");
+    b.rrun(["start", &b.id]).fails_with("cannot start a container that has stopped");
+    b.rrun(["delete", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn a_paused_container_can_be_killed() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    b.rrun(["pause", &b.id]).ok();
+    b.rrun(["delete", &b.id]).fails_with(&format!("cannot delete container {} that is not stopped: paused", b.id));
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    b.wait_for("stopped");
+    b.rrun(["delete", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn all_is_accepted_and_needless() {
+    let b = Bundle::new(&["sh", "-c", "sleep 100 & sleep 100"]);
+    b.run_detached();
+    let done = b.rrun(["--debug", "kill", "--all", &b.id, "9"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("level=debug msg=\"kill --all has no effect"), "{}", done.err);
+    b.wait_for("stopped");
+    assert_eq!(b.rrun(["ps", "-f", "json", &b.id]).ok(), "[]\n");
+    // Already so: engines call it once more to be sure.
+    b.rrun(["kill", "-a", &b.id, "KILL"]).ok();
+    b.rrun(["kill", &b.id, "KILL"]).fails_with("container not running");
+}
+
+fn without_a_pid_namespace_sigkill_reaches_all() {
+    let mut b = Bundle::new(&["sh", "-c", "setsid sleep 100 & exec sleep 100"]);
+    let kinds = b.config["linux"]["namespaces"].as_array_mut().expect("an array");
+    kinds.retain(|n| n["type"] != json!("pid"));
+    b.run_detached();
+    let pids = || -> Vec<i64> { serde_json::from_str(&b.rrun(["ps", "-f", "json", &b.id]).ok()).expect("JSON") };
+    while pids().len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    b.wait_for("stopped");
+    while !pids().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    b.rrun(["delete", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn signal_zero_only_asks() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    b.rrun(["kill", &b.id, "0"]).ok();
+    assert_eq!(b.state()["status"], "running");
+}

@@ -1,0 +1,363 @@
+//! Terminals: the container's own, relayed in the foreground or handed to an engine.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+
+use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags};
+use serde_json::json;
+
+use crate::support::screen::Screen;
+use crate::support::*;
+
+crate::tests![
+    the_terminal_is_the_containers_own,
+    the_process_owns_its_terminal_and_nothing_of_the_host,
+    the_size_is_the_callers_unless_the_config_gives_one,
+    a_resize_is_passed_on,
+    the_callers_terminal_is_raw_while_it_runs_and_restored_after,
+    it_is_restored_when_the_start_fails,
+    it_is_given_back_while_rrun_is_stopped,
+    ctrl_c_is_the_containers,
+    a_large_paste_does_not_stop_the_relay,
+    a_file_on_stdin_ends_as_ctrl_d_does,
+    output_is_complete_and_plain_when_it_goes_elsewhere,
+    a_terminal_closed_and_opened_again_goes_on,
+    a_reader_that_leaves_hangs_the_terminal_up,
+    the_master_goes_to_the_console_socket,
+    a_console_socket_may_have_a_long_path,
+    a_terminal_and_a_console_socket_need_each_other,
+    a_false_devpts_is_refused,
+    tmux_shows_the_container if lacks_tmux,
+    a_terminal_of_the_host_does_not_reach_a_container_without_one,
+    ctrl_d_ends_the_input_of_a_container_without_terminal,
+    the_second_ctrl_c_names_the_command_that_kills,
+];
+
+fn lacks_tmux() -> Option<&'static str> {
+    Command::new("tmux").arg("-V").output().is_err().then_some("needs tmux")
+}
+
+/// A bundle with a terminal that runs a line of sh.
+fn with_terminal(script: &str) -> Bundle {
+    let mut bundle = Bundle::new(&["sh", "-c", script]);
+    bundle.config["process"]["terminal"] = json!(true);
+    bundle
+}
+
+/// `run` of the bundle on a screen of 24 lines and 80 columns.
+fn screen(bundle: &Bundle) -> Screen {
+    screen_in("exec \"$@\"", bundle)
+}
+
+fn screen_in(line: &str, bundle: &Bundle) -> Screen {
+    Screen::start_in(line, &bundle.write().command(["run", &bundle.id]), 24, 80)
+}
+
+fn the_terminal_is_the_containers_own() {
+    let mut screen =
+        screen(&with_terminal("tty; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; echo on-tty > /dev/tty"));
+    assert_eq!(screen.end(), 0, "{}", screen.text);
+    // The first of its own devpts; the last line shows that it controls the session.
+    assert_eq!(screen.text, "/dev/pts/0\r\n".repeat(4) + "on-tty\r\n");
+}
+
+fn the_process_owns_its_terminal_and_nothing_of_the_host() {
+    let mut bundle = with_terminal("stat -c %u /dev/pts/0; echo > /dev/stderr && echo opened");
+    bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    let mut screen = screen(&bundle);
+    let owner = |path: &str| std::fs::metadata(path).map(|m| (m.uid(), m.gid(), m.mode())).expect("stat");
+    let before = (owner(&screen.path()), owner("/dev/null"));
+    assert_eq!(screen.end(), 0, "{}", screen.text);
+    assert_eq!(screen.text, "1000\r\n\r\nopened\r\n");
+    assert_eq!((owner(&screen.path()), owner("/dev/null")), before);
+}
+
+fn the_size_is_the_callers_unless_the_config_gives_one() {
+    let mut bundle = with_terminal("stty size; sleep 0.2; stty size");
+    let mut screen = self::screen(&bundle);
+    assert_eq!(screen.end(), 0);
+    assert_eq!(screen.text, "24 80\r\n24 80\r\n");
+    bundle.config["process"]["consoleSize"] = json!({"height": 11, "width": 222});
+    let mut screen = self::screen(&bundle);
+    assert_eq!(screen.end(), 0);
+    assert_eq!(screen.text, "11 222\r\n11 222\r\n");
+}
+
+fn a_resize_is_passed_on() {
+    let mut screen = screen(&with_terminal("trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done"));
+    screen.expect("ready");
+    screen.resize(33, 99);
+    screen.expect("33 99");
+    assert_eq!(screen.end(), 0);
+}
+
+/// What makes a terminal raw: no lines, no echo, no signals, nothing rewritten.
+fn is_raw(screen: &Screen) -> bool {
+    let settings = screen.settings();
+    !settings.local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
+        && !settings.input_flags.intersects(InputFlags::ICRNL | InputFlags::IXON)
+        && !settings.output_flags.contains(OutputFlags::OPOST)
+}
+
+fn the_callers_terminal_is_raw_while_it_runs_and_restored_after() {
+    for (script, signal) in
+        [("echo ready; read x; exit 3", None), ("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", Some("TERM"))]
+    {
+        let mut screen = screen(&with_terminal(script));
+        let before = screen.settings();
+        screen.expect("ready");
+        assert!(is_raw(&screen));
+        match signal {
+            Some(signal) => kill(signal, screen.child.id()),
+            None => screen.send(b"\r"),
+        }
+        assert_eq!(screen.end(), 3);
+        assert_eq!(screen.settings(), before);
+    }
+}
+
+fn it_is_restored_when_the_start_fails() {
+    let mut bundle = with_terminal("");
+    bundle.config["process"]["args"] = json!(["/no/such/program"]);
+    let mut screen = screen(&bundle);
+    let before = screen.settings();
+    assert_eq!(screen.end(), 1);
+    assert!(screen.text.contains("no such file or directory"), "{}", screen.text);
+    assert_eq!(screen.settings(), before);
+}
+
+fn kill(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args(["-s", signal, &pid.to_string()]).status().expect("run kill").success());
+}
+
+fn it_is_given_back_while_rrun_is_stopped() {
+    // An interactive shell makes rrun a job that may be stopped and continued.
+    let bundle = with_terminal("echo ready; read x; echo got $x");
+    let mut command = Command::new("sh");
+    let run = bundle.write().command(["run", &bundle.id]);
+    let words: Vec<String> = run.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    let line = format!(
+        "set -m; {} {} & echo job=$!; fg; echo st''opped; read y; fg; echo status=$?",
+        run.get_program().display(),
+        words.join(" ")
+    );
+    command.args(["-c", &line]).current_dir(bundle.path());
+    let mut screen = Screen::start(&command, 24, 80);
+    let before = screen.settings();
+    screen.expect("ready");
+    screen.expect("job=");
+    while !is_raw(&screen) {
+        screen.look(20);
+    }
+    let pid = screen.text.split("job=").nth(1).and_then(|t| t.split_whitespace().next()).expect("a pid").parse().expect("a pid");
+    kill("TSTP", pid);
+    screen.expect("stopped");
+    assert_eq!(screen.settings().local_flags, before.local_flags);
+    screen.send(b"\n");
+    while !is_raw(&screen) {
+        screen.look(20);
+    }
+    screen.send(b"word\r");
+    screen.expect("got word");
+    screen.expect("status=0");
+    assert_eq!(screen.end(), 0);
+}
+
+fn ctrl_c_is_the_containers() {
+    let mut screen = screen(&with_terminal("trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done"));
+    screen.expect("ready");
+    screen.send(b"\x03");
+    assert_eq!(screen.end(), 9);
+    assert!(screen.text.contains("caught"));
+}
+
+fn a_large_paste_does_not_stop_the_relay() {
+    // Nothing is read while typing goes on, so that both directions fill up.
+    let mut screen = screen(&with_terminal("stty -echo; echo ready; cat"));
+    screen.expect("ready\r\n");
+    let paste: String = (0..4000).map(|i| format!("{i:049}\r")).collect();
+    assert_eq!(paste.len(), 200_000);
+    screen.text.clear();
+    screen.send(paste.as_bytes());
+    screen.send(b"\x04");
+    assert_eq!(screen.end(), 0);
+    assert!(screen.text == paste.replace('\r', "\r\n"), "{} bytes came back", screen.text.len());
+}
+
+fn a_file_on_stdin_ends_as_ctrl_d_does() {
+    for input in ["", "a\nb\n", "a\nb"] {
+        let bundle = with_terminal("stty -echo; cat; echo ' end'");
+        let mut command = bundle.write().command(["run", &bundle.id]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start rrun");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("write");
+        let done = child.wait_with_output().expect("wait");
+        let out = String::from_utf8_lossy(&done.stdout);
+        // What came before echo was off stands first.
+        assert!(done.status.success() && out.ends_with(&format!("{input} end\n")), "{input:?}: {out:?}");
+    }
+}
+
+fn output_is_complete_and_plain_when_it_goes_elsewhere() {
+    let bundle = with_terminal("seq 1 20000; exit 4");
+    let expected: String = (1..=20000).map(|i| format!("{i}\n")).collect();
+    for _ in 0..3 {
+        let done = bundle.run();
+        assert_eq!(done.code, 4);
+        assert!(done.out == expected, "{} of {} bytes", done.out.len(), expected.len());
+    }
+}
+
+fn a_terminal_closed_and_opened_again_goes_on() {
+    let mut screen = screen(&with_terminal(
+        "exec 3>&1 < /dev/null > /dev/null 2>&1 3>&-; sleep 0.3; echo again > /dev/pts/0; read x < /dev/pts/0; echo $x > /dev/pts/0",
+    ));
+    screen.expect("again");
+    screen.send(b"typed\r");
+    assert_eq!(screen.end(), 0);
+    assert_eq!(screen.text, "again\r\ntyped\r\ntyped\r\n");
+}
+
+fn a_reader_that_leaves_hangs_the_terminal_up() {
+    let bundle = with_terminal("trap 'exit 5' HUP; while echo line; do sleep 0.01; done; exit 6");
+    let mut screen = screen_in("{ \"$@\"; echo status=$? >&2; } | head -n 1", &bundle);
+    screen.expect("status=");
+    assert!(screen.text.contains("status=5") || screen.text.contains("status=6"), "{}", screen.text);
+    assert_eq!(screen.end(), 0);
+}
+
+/// Accepts one connection and returns the data and the descriptor that came with it.
+fn receive(listener: &UnixListener) -> (String, OwnedFd) {
+    let (stream, _) = listener.accept().expect("accept");
+    let mut bytes = [0; 4096];
+    let (length, descriptor) = rrun::sys::fd::receive(stream.as_fd(), &mut bytes).expect("receive");
+    (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor.expect("a descriptor"))
+}
+
+/// `run --detach` with this console socket; the name and the text that come over it.
+fn detached(bundle: &Bundle, socket: &std::path::Path) -> (String, String) {
+    let listener = {
+        // The test's own address may be too long as well: bind where it is short.
+        let short = std::env::temp_dir().join(format!("rrun-console-{}", bundle.id));
+        let listener = UnixListener::bind(&short).expect("bind");
+        std::fs::rename(&short, socket).expect("rename");
+        listener
+    };
+    let socket = socket.to_str().expect("UTF-8");
+    let mut command = bundle.write().command(["run", "--detach", "--console-socket", socket, &bundle.id]);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun");
+    assert!(status.success());
+    let (name, master) = receive(&listener);
+    let mut text = vec![];
+    // EIO: the process has ended.
+    std::fs::File::from(master).read_to_end(&mut text).expect_err("a terminal has no end of file");
+    (name, String::from_utf8_lossy(&text).into_owned())
+}
+
+fn the_master_goes_to_the_console_socket() {
+    let mut bundle = with_terminal("tty; stty size");
+    bundle.config["process"]["consoleSize"] = json!({"height": 12, "width": 34});
+    let got = detached(&bundle, &bundle.scratch("console"));
+    assert_eq!(got, ("/dev/ptmx".to_owned(), "/dev/pts/0\r\n12 34\r\n".to_owned()));
+}
+
+fn a_console_socket_may_have_a_long_path() {
+    let bundle = with_terminal("tty");
+    let dir = bundle.scratch(&"d".repeat(200));
+    std::fs::create_dir(&dir).expect("mkdir");
+    assert_eq!(detached(&bundle, &dir.join("s".repeat(200))).1, "/dev/pts/0\r\n");
+}
+
+fn a_terminal_and_a_console_socket_need_each_other() {
+    let mut bundle = with_terminal("true");
+    for verb in [["run", "--detach"].as_slice(), &["create"]] {
+        let args: Vec<&str> = verb.iter().copied().chain([bundle.id.as_str()]).collect();
+        bundle.write().rrun(args).fails_with("cannot allocate tty if rrun will detach without setting console socket");
+    }
+    bundle.run_with(&["--console-socket", "/x"]).fails_with("cannot use console socket if rrun will not detach or allocate tty");
+    bundle.config["process"]["terminal"] = json!(false);
+    let done = bundle.run_with(&["--detach", "--console-socket", "/x"]);
+    done.fails_with("cannot use console socket if rrun will not detach or allocate tty");
+    bundle.config["process"]["terminal"] = json!(true);
+    bundle.run_with(&["--detach", "--console-socket", "/no/such/socket"]).fails_with("console socket: connect /no/such/socket");
+    bundle.assert_no_trace();
+}
+
+fn a_false_devpts_is_refused() {
+    let mut bundle = with_terminal("true");
+    let is_pts = |mount: &serde_json::Value| mount["destination"] == "/dev/pts" || mount["destination"] == "/dev";
+    bundle.config["mounts"].as_array_mut().expect("mounts").retain(|mount| !is_pts(mount));
+    // Opening this would wait for a writer, or worse.
+    std::fs::create_dir(bundle.rootfs().join("dev/pts")).expect("mkdir");
+    nix::unistd::mkfifo(&bundle.rootfs().join("dev/pts/ptmx"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    bundle.run().fails_with("/dev/pts is not that of a devpts file system");
+}
+
+fn tmux_shows_the_container() {
+    let bundle = with_terminal("sh");
+    let run = bundle.write().command(["run", &bundle.id]);
+    let words: Vec<String> = run.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    let line = format!("{} {}; echo status=$?; stty -a; cat", run.get_program().display(), words.join(" "));
+    let tmux = |args: &[&str]| {
+        let done =
+            Command::new("tmux").args(["-f", "/dev/null", "-L", &bundle.id]).args(args).current_dir(bundle.path()).output();
+        String::from_utf8_lossy(&done.expect("run tmux").stdout).into_owned()
+    };
+    let shows = |text: &str| {
+        for _ in 0..400 {
+            if tmux(&["capture-pane", "-p"]).contains(text) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("waited for {text:?}; tmux shows {:?}", tmux(&["capture-pane", "-p"]));
+    };
+    tmux(&["new-session", "-d", "-x", "90", "-y", "30", &line]);
+    tmux(&["send-keys", "echo he''llo; stty size; tty", "Enter"]);
+    shows("hello\n30 90\n/dev/pts/0\n");
+    tmux(&["resize-window", "-x", "70", "-y", "20"]);
+    tmux(&["send-keys", "clear; stty size", "Enter"]);
+    shows("20 70\n");
+    tmux(&["send-keys", "C-c", ""]);
+    tmux(&["send-keys", "exit 6", "Enter"]);
+    shows("status=6");
+    shows("isig icanon");
+    tmux(&["kill-server"]);
+}
+
+fn a_terminal_of_the_host_does_not_reach_a_container_without_one() {
+    let script = "for i in 0 1 2; do readlink /proc/self/fd/$i; done; exec 3>/dev/tty; cat; echo err >&2";
+    let mut screen = screen(&Bundle::new(&["sh", "-c", script]));
+    let before = screen.settings();
+    screen.expect("pipe:");
+    assert_eq!(screen.settings(), before, "without a terminal of its own the caller's stays as it is");
+    screen.send(b"typed\n\x04");
+    assert_eq!(screen.end(), 0);
+    assert_eq!(screen.text.matches("pipe:[").count(), 3, "{}", screen.text);
+    assert!(!screen.text.contains("pts"), "{}", screen.text);
+    assert!(screen.text.contains("No such device"), "there is no controlling terminal: {}", screen.text);
+    assert!(screen.text.ends_with("typed\r\nerr\r\n"), "{}", screen.text);
+}
+
+fn ctrl_d_ends_the_input_of_a_container_without_terminal() {
+    let mut screen = screen(&Bundle::new(&["sh", "-c", "cat; echo end"]));
+    screen.send(b"\x04");
+    assert_eq!(screen.end(), 0);
+    assert!(screen.text.ends_with("end\r\n"), "{}", screen.text);
+}
+
+fn the_second_ctrl_c_names_the_command_that_kills() {
+    let bundle = Bundle::new(&["sh", "-c", "trap 'echo caught' INT; echo ready; while :; do sleep 0.1; done"]);
+    let mut screen = screen(&bundle);
+    let advice = format!("rrun kill {} KILL", bundle.id);
+    screen.expect("ready");
+    screen.send(b"\x03");
+    screen.expect("caught");
+    assert!(!screen.text.contains(&advice));
+    screen.send(b"\x03");
+    screen.expect(&advice);
+    bundle.rrun(["kill", &bundle.id, "KILL"]).ok();
+    assert_eq!(screen.end(), 137);
+}
