@@ -181,6 +181,12 @@ impl ProcessPlan {
         self.seccomp.is_some() && !self.no_new_privileges
     }
 
+    /// Whether a search for the cause of a failure is safe once the filter is in force: it might kill for the search, and a bare
+    /// error is worth more than none. Simulated, so that the usual profiles, which let such calls pass, keep their hints.
+    pub fn may_look(&self) -> bool {
+        self.seccomp.as_ref().is_none_or(|s| seccomp::foretell(s, &identity::LOOK_CALLS).is_none())
+    }
+
     /// Whether the filter reports calls to somebody who must be handed its descriptor.
     pub fn has_listener(&self) -> bool {
         self.seccomp.as_ref().is_some_and(|s| s.listener().is_some())

@@ -25,7 +25,7 @@ use oci_spec::runtime::Process;
 use crate::error::{At, Error, Result};
 use crate::sys::process::StringVector;
 
-pub use diagnose::explain_execve;
+pub use diagnose::{LOOK_CALLS, explain_execve};
 pub use directory::enter_cwd;
 pub use environment::finish_environment;
 pub use program::find_program;

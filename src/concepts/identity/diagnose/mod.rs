@@ -23,6 +23,25 @@ use crate::sys::resolve::Root;
 /// The longest value that a hint quotes, in bytes.
 const LONGEST: usize = 90;
 
+/// The system calls that a look makes, with their names and numbers.
+pub const LOOK_CALLS: [(&str, i64); 14] = [
+    ("openat", libc::SYS_openat),
+    ("openat2", libc::SYS_openat2),
+    ("fstat", libc::SYS_fstat),
+    ("newfstatat", libc::SYS_newfstatat),
+    ("fstatfs", libc::SYS_fstatfs),
+    ("pread64", libc::SYS_pread64),
+    ("getdents64", libc::SYS_getdents64),
+    ("lseek", libc::SYS_lseek),
+    ("fcntl", libc::SYS_fcntl),
+    ("close", libc::SYS_close),
+    // An error text allocates.
+    ("brk", libc::SYS_brk),
+    ("mmap", libc::SYS_mmap),
+    ("mremap", libc::SYS_mremap),
+    ("munmap", libc::SYS_munmap),
+];
+
 /// A code and a hint.
 type Finding = (&'static str, String);
 
