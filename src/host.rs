@@ -178,6 +178,13 @@ pub fn id_maps(namespace: &std::path::Path) -> Option<[String; 2]> {
     Some([read("uid_map")?, read("gid_map")?])
 }
 
+/// Whether the process `pid` is in rrun's own user namespace.
+pub fn same_user_namespace(pid: i32) -> bool {
+    let id = |path: &str| nix::sys::stat::stat(path).map(|s| (s.st_dev, s.st_ino)).ok();
+    let own = id("/proc/self/ns/user");
+    own.is_some() && own == id(&format!("/proc/{pid}/ns/user"))
+}
+
 /// An `O_PATH` handle of a trusted host path, for use before and after the clone.
 pub fn host_directory(path: &std::path::Path) -> Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::exec::ExecArgs;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 
@@ -147,6 +148,8 @@ pub enum Verb {
     Create(CreateArgs),
     /// Create and start, and wait unless detached.
     Run(RunArgs),
+    /// Run one more process in a container.
+    Exec(Box<ExecArgs>),
     /// Let a created container run its program.
     Start {
         /// The container.

@@ -5,6 +5,7 @@
 //! that rrun does not know is an error: a restriction that was asked for and not understood must not be dropped.
 
 mod args;
+mod exec;
 mod go_flags;
 mod help;
 mod table;
@@ -18,6 +19,7 @@ use crate::concepts::layers::LayerOptions;
 use crate::error::{Error, Result};
 pub use crate::state::id_candidates;
 pub use args::{CreateArgs, DeleteArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb};
+pub use exec::ExecArgs;
 use go_flags::Split;
 pub use go_flags::truth;
 use table::{Command, GLOBAL, HELP};
@@ -169,6 +171,7 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
     Ok(match command.name {
         "create" => Verb::Create(CreateArgs { id: Some(id()?), ..create_args(&flags, around)? }),
         "run" => Verb::Run(run_args(&flags, &split, around)?),
+        "exec" => Verb::Exec(Box::new(exec::read(id()?, &flags, &split, around)?)),
         "start" => Verb::Start { id: id()? },
         "state" => Verb::State { id: id()? },
         "kill" => {

@@ -130,6 +130,22 @@ const RUN: &[Flag] = &[
     flag("no-subreaper", None, Takes::Nothing, "Leave the container's orphans to the caller's subreaper"),
 ];
 
+const EXEC: &[Flag] = &[
+    flag("process", Some('p'), Takes::Text("FILE"), "Take the whole process from FILE"),
+    flag("cwd", None, Takes::Text("DIR"), "Working directory inside the container"),
+    flag("env", Some('e'), Takes::Texts("NAME=VALUE"), "Add to the environment (repeatable)"),
+    flag("tty", Some('t'), Takes::Nothing, "Give it a terminal"),
+    flag("user", Some('u'), Takes::Text("UID[:GID]"), "Run as this user"),
+    flag("additional-gids", Some('g'), Takes::Texts("GID"), "Add a group (repeatable)"),
+    flag("detach", Some('d'), Takes::Nothing, "Return when the program has been started"),
+    flag("process-label", None, Takes::Text("LABEL"), "SELinux label"),
+    flag("apparmor", None, Takes::Text("PROFILE"), "AppArmor profile"),
+    flag("no-new-privs", None, Takes::Nothing, "No execve gives new privileges"),
+    flag("cap", Some('c'), Takes::Texts("CAP"), "Add a capability (repeatable)"),
+    flag("cgroup", None, Takes::Texts("[CTRL[,CTRL]:]PATH"), "Enter this group below the container's (repeatable)"),
+    flag("ignore-paused", None, Takes::Nothing, "Start it although the container is paused"),
+];
+
 const FORMAT: Flag = flag("format", Some('f'), Takes::OneOf(&["table", "json"]), "Form of the output [default: table]");
 
 const NONE: &[&[Flag]] = &[];
@@ -165,6 +181,14 @@ pub const COMMANDS: &[Command] = &[
         "Make a container; its program waits for `start`",
         ["@ create web", "@ create --bundle /srv/web --pid-file web.pid web"],
         &[BUNDLE, STDIO, MAKE, LAYERS],
+    ),
+    runtime(
+        "exec",
+        "ID [PROGRAM [ARG...]]",
+        (1, usize::MAX),
+        "Run one more process in a container",
+        ["@ exec web ls -l", "@ exec --tty web sh"],
+        &[EXEC, STDIO],
     ),
     runtime("start", "ID", (1, 1), "Let the program of a created container run", ["@ start web", "@ --debug start web"], NONE),
     runtime(

@@ -106,6 +106,13 @@ impl Typed {
         Ok(Some(text.to_owned()))
     }
 
+    /// All texts of a repeatable flag, in order.
+    pub fn strings(&self, long: &str) -> Result<Vec<String>> {
+        let Ok(Some(texts)) = self.0.try_get_many::<OsString>(long) else { return Ok(vec![]) };
+        let text = |text: &OsString| text.to_str().map(str::to_owned);
+        texts.map(|t| text(t).ok_or_else(|| Error::new(format!("the value of --{long} must be UTF-8")))).collect()
+    }
+
     /// A path, made absolute. An empty one counts as not given, as with runc.
     pub fn path(&self, long: &str, around: &Surroundings) -> Result<Option<PathBuf>> {
         let Ok(Some(path)) = self.0.try_get_one::<OsString>(long) else { return Ok(None) };

@@ -4,6 +4,7 @@
 //! go by the one list of steps below, in this order.
 
 mod describe;
+pub mod exec;
 pub mod rules;
 mod steps;
 
@@ -129,6 +130,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     hooks::warn_from_parent(&hooks, warnings);
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
+    let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
     let stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
     Ok(Plan {
@@ -143,7 +145,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         masks: masks::plan(spec)?,
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
-        process: plan_process(request, spec, process, namespaces.has("user"), &stdio, warnings)?,
+        process: plan_process(spec, process, keyring.as_deref(), namespaces.has("user"), &stdio, warnings)?,
         stdio,
         hooks,
         layers,
@@ -153,14 +155,13 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
 }
 
 fn plan_process(
-    request: &Request,
     spec: &Spec,
     process: &Process,
+    keyring: Option<&str>,
     user_namespace: bool,
     stdio: &stdio::StdioPlan,
     warnings: &mut Warnings,
 ) -> Result<ProcessPlan> {
-    let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
     let own = Capabilities::ask()?;
     let available = if user_namespace { own.in_user_namespace() } else { own };
@@ -170,7 +171,7 @@ fn plan_process(
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         limits: limits::plan(process, user_namespace)?,
         scheduling: scheduling::plan(spec)?,
-        lsm: lsm::plan(spec, keyring.as_deref(), SecurityModules::ask)?,
+        lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,
     })
 }

@@ -11,25 +11,16 @@ use super::handshake::{Channel, Msg};
 use super::init::{become_program, fail, ready, take_attributes, take_terminal};
 use super::laps::Laps;
 use super::parent::{Announce, announce};
-use super::stdio::{self, Stdio, StdioPlan};
+use super::stdio::{self, Stdio};
 use crate::concepts::{cgroups, limits, lsm, seccomp, users};
 use crate::error::{At, Error, Result};
-use crate::plan::{ProcessPlan, Step};
+use crate::plan::Step;
+use crate::plan::exec::ExecPlan;
 use crate::state::{State, Status};
 use crate::sys::fd::close_copy;
 use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
 use crate::sys::procfs::ProcFs;
 use crate::sys::resolve::Root;
-
-/// Everything that will be done.
-pub struct ExecPlan {
-    /// The process.
-    pub process: ProcessPlan,
-    /// Its stdio.
-    pub stdio: StdioPlan,
-    /// `CLONE_NEW*` of the namespaces to enter, all at once by init's pidfd.
-    pub namespaces: u64,
-}
 
 /// A process that runs in the container.
 #[derive(Debug)]

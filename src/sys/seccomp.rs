@@ -34,7 +34,8 @@ pub fn supports_flag(flag: u32) -> bool {
     // One flag is no flag without the other (kernel/seccomp.c, seccomp_set_mode_filter).
     let flags = if flag == FLAG_WAIT_KILLABLE_RECV { flag | FLAG_NEW_LISTENER } else { flag };
     // SAFETY: a null program can never be installed.
-    let asked = check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, ptr::null::<libc::c_void>()) });
+    let asked =
+        check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, ptr::null::<libc::c_void>()) });
     matches!(asked, Err(e) if e.raw_os_error() == Some(libc::EFAULT))
 }
 

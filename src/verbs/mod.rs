@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod exec;
 pub mod features;
 pub mod kill;
 pub mod list;
@@ -83,7 +84,8 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
         }
         Err(error) => {
             journal.fail(&error, None);
-            ExitCode::FAILURE
+            // Engines tell rrun's own failure from the program's by this.
+            if matches!(verb, Verb::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -93,6 +95,7 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
     match verb {
         Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(e, "create")),
         Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(e, "run")),
+        Verb::Exec(args) => exec::run(global, args, journal).map_err(|e| e.context("exec failed")),
         Verb::Start { id } => start::run(global, id, journal),
         Verb::State { id } => state::run(global, id, journal),
         Verb::Kill(args) => kill::run(global, args, journal),
@@ -113,7 +116,14 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
 fn prints_data(verb: &Verb) -> bool {
     !matches!(
         verb,
-        Verb::Create(_) | Verb::Run(_) | Verb::Start { .. } | Verb::Plan(_) | Verb::Kill(_) | Verb::Delete(_) | Verb::Spec(_)
+        Verb::Create(_)
+            | Verb::Run(_)
+            | Verb::Exec(_)
+            | Verb::Start { .. }
+            | Verb::Plan(_)
+            | Verb::Kill(_)
+            | Verb::Delete(_)
+            | Verb::Spec(_)
     )
 }
 
@@ -124,6 +134,7 @@ fn seal_off(verb: &Verb) -> Result<()> {
     let handed = match verb {
         Verb::Create(args) => Some(args.preserve_fds),
         Verb::Run(args) => Some(args.create.preserve_fds),
+        Verb::Exec(args) => Some(args.preserve_fds),
         _ => None,
     };
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");

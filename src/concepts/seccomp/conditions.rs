@@ -80,7 +80,13 @@ impl Part {
         let upper_test = |compare| Test { offset: high, mask: (mask >> 32) as u32, compare, value: (value >> 32) as u32 };
         let upper = on.wide.then(|| upper_test(Compare::Equal));
         let above = (on.wide && compare != Compare::Equal).then(|| upper_test(Compare::Greater));
-        Some(Self { operator, above, upper, lower: Test { offset: low, mask: mask as u32, compare, value: value as u32 }, wanted })
+        Some(Self {
+            operator,
+            above,
+            upper,
+            lower: Test { offset: low, mask: mask as u32, compare, value: value as u32 },
+            wanted,
+        })
     }
 
     /// The questions in the order in which they are asked, each with its rank among others in the same place.
@@ -174,7 +180,8 @@ impl Walk<'_> {
         let Some(current) = rules.get(rule) else { return Some(self.default) };
         let Some(p) = current.parts.get(part) else { return Some(self.diagram.verdict(current.action)) };
         // Where a positive or a negative answer about the whole condition leads.
-        let settled = |positive: bool| if positive == p.wanted { (rule, part + 1, Stage::Above) } else { (rule + 1, 0, Stage::Above) };
+        let settled =
+            |positive: bool| if positive == p.wanted { (rule, part + 1, Stage::Above) } else { (rule + 1, 0, Stage::Above) };
         let (test, yes, no) = match stage {
             Stage::Above => (p.above, settled(true), (rule, part, Stage::Upper)),
             Stage::Upper => (p.upper, (rule, part, Stage::Lower), settled(false)),

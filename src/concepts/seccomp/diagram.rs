@@ -109,7 +109,11 @@ impl Diagram {
 
     /// The instructions that decide as the diagram does from `root` on.
     pub fn flatten(&self, root: Id) -> Result<Vec<sock_filter>> {
-        let mut flat = Flat { diagram: self, code: Vec::with_capacity(self.nodes.len() * 2), places: vec![Place::default(); self.nodes.len()] };
+        let mut flat = Flat {
+            diagram: self,
+            code: Vec::with_capacity(self.nodes.len() * 2),
+            places: vec![Place::default(); self.nodes.len()],
+        };
         flat.place(root, None)?;
         flat.code.reverse();
         Ok(flat.code)

@@ -60,7 +60,8 @@ pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPl
             unknown.push(name);
         } else {
             let hint = did_you_mean(&name, architecture::call_names());
-            warnings.add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}{hint}. The rule has NO effect on it"));
+            warnings
+                .add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}{hint}. The rule has NO effect on it"));
         }
     }
     let notifies = filter.iter().any(|i| u32::from(i.code) == libc::BPF_RET && i.k == libc::SECCOMP_RET_USER_NOTIF);
@@ -74,7 +75,8 @@ pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPl
 /// The agent's address, which the specification demands as soon as a rule notifies.
 fn agent(profile: &LinuxSeccomp) -> Result<(PathBuf, String)> {
     let path = profile.listener_path().clone().filter(|p| !p.as_os_str().is_empty());
-    let path = path.ok_or_else(|| Error::new("SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath").config("linux.seccomp.listenerPath"))?;
+    let path =
+        path.ok_or_else(|| Error::new("SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath").config("linux.seccomp.listenerPath"))?;
     Ok((path, profile.listener_metadata().clone().unwrap_or_default()))
 }
 
@@ -102,7 +104,9 @@ impl SeccompPlan {
                 continue;
             }
             if flag != FLAG_SPEC_ALLOW {
-                return Err(Error::new(format!("seccomp flag {name} is not supported by this kernel")).config("linux.seccomp.flags"));
+                return Err(
+                    Error::new(format!("seccomp flag {name} is not supported by this kernel")).config("linux.seccomp.flags")
+                );
             }
             self.flags &= !flag;
             warnings.add(format!("seccomp flag {name} is not supported by this kernel and was left out"));

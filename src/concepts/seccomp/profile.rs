@@ -3,7 +3,9 @@
 //! runtime-spec config-linux.md, "Seccomp". The meaning of a rule is runc's: a rule whose action is the default action is
 //! no rule; several conditions on the same argument are alternatives, otherwise all conditions must hold.
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator as Operator};
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator as Operator,
+};
 
 use super::architecture::{self, Architecture};
 use crate::error::{Error, Result};
@@ -100,7 +102,8 @@ fn alternatives(args: &[LinuxSeccompArg], field: &dyn Fn() -> String) -> Result<
     let mut conditions = Vec::with_capacity(args.len());
     for (at, arg) in args.iter().enumerate() {
         let index = u8::try_from(arg.index()).ok().filter(|i| *i < 6).ok_or_else(|| {
-            Error::new(format!("invalid argument index {}: system calls have arguments 0 to 5", arg.index())).config(format!("{}.args[{at}].index", field()))
+            Error::new(format!("invalid argument index {}: system calls have arguments 0 to 5", arg.index()))
+                .config(format!("{}.args[{at}].index", field()))
         })?;
         // MASKED_EQ alone has two operands: the mask comes first.
         let (value, mask) = match arg.op() {

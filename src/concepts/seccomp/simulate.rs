@@ -18,7 +18,10 @@ pub struct Verdict(pub u32);
 impl Verdict {
     /// Whether the call is made. A notification leaves that to the listener, who may say yes.
     pub fn lets_through(self) -> bool {
-        matches!(self.0 & libc::SECCOMP_RET_ACTION_FULL, libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG | libc::SECCOMP_RET_USER_NOTIF)
+        matches!(
+            self.0 & libc::SECCOMP_RET_ACTION_FULL,
+            libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG | libc::SECCOMP_RET_USER_NOTIF
+        )
     }
 }
 
@@ -112,5 +115,7 @@ pub fn foretell(plan: &SeccompPlan, remaining: &[(&str, i64)]) -> Option<Error> 
     let (name, number) = remaining.iter().find(denied)?;
     let verdict = simulate(plan, architecture::native().token, *number as u32, [0; 6]);
     let error = Error::new(format!("unable to init seccomp: the profile denies {name} ({verdict}), which starting needs"));
-    Some(error.code("E-SECCOMP").config("linux.seccomp").hint(format!("add {name} with SCMP_ACT_ALLOW to linux.seccomp.syscalls")))
+    Some(
+        error.code("E-SECCOMP").config("linux.seccomp").hint(format!("add {name} with SCMP_ACT_ALLOW to linux.seccomp.syscalls")),
+    )
 }

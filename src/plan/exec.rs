@@ -1,0 +1,68 @@
+//! The plan of `exec`: one process with the attributes that `create` would give it, in namespaces that are there.
+
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+
+use super::{ProcessPlan, plan_process};
+use crate::concepts::namespaces::flag_and_name;
+use crate::error::{Error, Result, Warnings};
+use crate::process::stdio::{self, StdioPlan};
+use crate::state::State;
+
+/// Everything that will be done.
+pub struct ExecPlan {
+    /// The process.
+    pub process: ProcessPlan,
+    /// Its stdio.
+    pub stdio: StdioPlan,
+    /// `CLONE_NEW*` of the namespaces to enter, all at once by init's pidfd.
+    pub namespaces: u64,
+}
+
+/// What is asked for.
+pub struct ExecRequest<'a> {
+    /// The container's config; its filter holds for every process.
+    pub spec: &'a Spec,
+    /// The process to run.
+    pub process: &'a Process,
+    /// The container.
+    pub state: &'a State,
+    /// rrun's own name in canonical texts.
+    pub name: &'a str,
+    /// Whether rrun stays and relays.
+    pub foreground: bool,
+    /// `--console-socket`.
+    pub console_socket: Option<std::path::PathBuf>,
+    /// `--preserve-fds`.
+    pub preserve_fds: u32,
+}
+
+/// Decides everything. Makes nothing.
+pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
+    let (spec, process, state) = (request.spec, request.process, request.state);
+    check(process)?;
+    let user = state.namespaces.iter().any(|(name, _)| name == "user");
+    let stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
+    let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
+    let mut spec = spec.clone();
+    spec.set_process(Some(process.clone()));
+    let process = plan_process(&spec, process, keyring.as_deref(), user, &stdio, warnings)?;
+    Ok(ExecPlan { process, stdio, namespaces: flags(state) })
+}
+
+fn check(process: &Process) -> Result<()> {
+    if process.args().as_ref().is_none_or(|a| a.is_empty()) {
+        return Err(Error::new("args must not be empty").config("process.args"));
+    }
+    match process.cwd() {
+        cwd if cwd.as_os_str().is_empty() => Err(Error::new("Cwd property must not be empty").config("process.cwd")),
+        cwd if !cwd.is_absolute() => Err(Error::new("Cwd must be an absolute path").config("process.cwd")),
+        _ => Ok(()),
+    }
+}
+
+/// The kinds that the container does not simply share with the host.
+fn flags(state: &State) -> u64 {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Time, User, Uts};
+    let kinds = [Cgroup, Ipc, Mount, Network, Pid, Time, User, Uts].map(flag_and_name);
+    kinds.iter().filter(|(_, name)| state.namespaces.iter().any(|(n, _)| n == name)).fold(0, |flags, (flag, _)| flags | flag)
+}
