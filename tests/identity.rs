@@ -22,6 +22,7 @@ crate::tests![
     a_bare_name_is_found_in_the_containers_path,
     refusals_have_their_canonical_texts,
     refusals_are_explained,
+    a_filter_that_would_kill_for_the_search_leaves_the_bare_error,
     an_unmapped_user_is_refused,
 ];
 
@@ -276,6 +277,21 @@ fn refusals_are_explained() {
     b.config["mounts"].as_array_mut().expect("array").push(bind);
     b.config["process"]["args"] = json!(["/tool"]);
     assert!(explained(&b).1.contains("a mount with noexec"));
+}
+
+fn a_filter_that_would_kill_for_the_search_leaves_the_bare_error() {
+    let mut b = broken();
+    b.config["process"]["args"] = json!(["/script"]);
+    let filter = |names: Value| {
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": names, "action": "SCMP_ACT_KILL_PROCESS"}]})
+    };
+    b.config["linux"]["seccomp"] = filter(json!(["openat2", "pread64"]));
+    let done = b.run();
+    done.fails_with("exec /script: no such file or directory");
+    assert!(!done.err.contains("hint"), "{}", done.err);
+    b.config["linux"]["seccomp"] = filter(json!(["reboot"]));
+    b.run().fails_with("asks for the missing interpreter /bin/bash");
 }
 
 fn an_unmapped_user_is_refused() {

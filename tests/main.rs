@@ -18,6 +18,7 @@ mod keyring;
 mod kill;
 mod lifecycle;
 mod limits;
+mod lsm;
 mod list;
 mod log;
 mod namespaces;

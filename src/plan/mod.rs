@@ -166,7 +166,7 @@ fn plan_process(
     let own = Capabilities::ask()?;
     let available = if user_namespace { own.in_user_namespace() } else { own };
     Ok(ProcessPlan {
-        identity: identity::plan(process, user_namespace, stdio::environment(stdio))?,
+        identity: identity::plan(process, user_namespace || request.host.rootless, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         limits: limits::plan(process, user_namespace)?,
@@ -180,6 +180,12 @@ impl ProcessPlan {
     /// Whether the filter is installed before capabilities are dropped: without no_new_privs that needs CAP_SYS_ADMIN.
     pub fn seccomp_early(&self) -> bool {
         self.seccomp.is_some() && !self.no_new_privileges
+    }
+
+    /// Whether a search for the cause of a failure is safe once the filter is in force: it might kill for the search, and a bare
+    /// error is worth more than none. Simulated, so that the usual profiles, which let such calls pass, keep their hints.
+    pub fn may_look(&self) -> bool {
+        self.seccomp.as_ref().is_none_or(|s| seccomp::foretell(s, &identity::LOOK_CALLS).is_none())
     }
 
     /// Whether the filter reports calls to somebody who must be handed its descriptor.

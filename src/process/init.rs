@@ -189,7 +189,7 @@ pub(super) fn take_attributes(
     step(Step::User, &mut || become_user(&process.identity))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
-    let program = laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early()))?;
+    let program = laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early() || process.may_look()))?;
     // A listener can only be handed over while the parent is there.
     if !process.seccomp_early() && process.has_listener() {
         step(Step::SeccompLate, &mut || filter(process, channel))?;
@@ -211,8 +211,7 @@ pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: 
     }
     laps.step(Step::Execve, || {
         let error = execve(program, &process.identity.args, &process.identity.env);
-        // A filter might kill whoever looks for the cause.
-        Err(identity::explain_execve(&process.identity, program, error, process.seccomp.is_none()))
+        Err(identity::explain_execve(&process.identity, program, error, process.may_look()))
     })
 }
 

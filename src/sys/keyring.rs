@@ -1,4 +1,7 @@
-//! Kernel keyrings (keyrings(7), keyctl(2)).
+//! Kernel keyrings (keyrings(7), keyctl(2)): where the kernel holds keys for programs.
+//!
+//! A process finds keys through its session keyring, which fork and execve pass on. The C library has no wrapper; these
+//! three calls make a fresh one and say who may search it.
 
 use std::ffi::CStr;
 use std::io;

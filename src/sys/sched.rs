@@ -1,4 +1,7 @@
 //! How much and when a process runs: prlimit(2), sched_setattr(2), sched_setaffinity(2), ioprio_set(2), set_mempolicy(2).
+//!
+//! Masks of CPUs and nodes are slices of any length: the C library's `cpu_set_t` ends at CPU 1023, the kernel does not.
+//! Limits are set by prlimit(2), because it takes a pid: inside a user namespace the process itself has not the right.
 
 use std::io;
 

@@ -140,7 +140,8 @@ fn seal_off(verb: &Verb) -> Result<()> {
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
     if let Some(preserved) = handed {
         mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
-        seal::ensure_sealed().at(|| "seal the running program")?;
+        // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
+        return seal::ensure_sealed().at(|| "seal the running program");
     }
     mark(3)
 }

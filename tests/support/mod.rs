@@ -54,6 +54,7 @@ pub fn collect() -> Vec<Trial> {
         crate::kill::tests(),
         crate::lifecycle::tests(),
         crate::limits::tests(),
+        crate::lsm::tests(),
         crate::list::tests(),
         crate::log::tests(),
         crate::namespaces::tests(),

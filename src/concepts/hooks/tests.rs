@@ -1,3 +1,5 @@
+//! Hooks run for real here, as the caller: what they get, what their failure and their slowness do.
+
 use std::time::{Duration, Instant};
 
 use super::*;

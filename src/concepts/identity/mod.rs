@@ -25,7 +25,7 @@ use oci_spec::runtime::Process;
 use crate::error::{At, Error, Result};
 use crate::sys::process::StringVector;
 
-pub use diagnose::explain_execve;
+pub use diagnose::{LOOK_CALLS, explain_execve};
 pub use directory::enter_cwd;
 pub use environment::finish_environment;
 pub use program::find_program;
@@ -43,12 +43,12 @@ pub struct IdentityPlan {
     cwd: PathBuf,
     /// Whether the environment names no home directory.
     lacks_home: bool,
-    /// Whether the process has a user namespace of its own, whose ids may be few and whose groups may be fixed.
+    /// Whether it will be in a user namespace but the first, whose ids may be few and whose groups may be fixed.
     user_namespace: bool,
 }
 
 /// Decides ids, args and environment. `extra_env` is added last (LISTEN_FDS, NOTIFY_SOCKET). `user_namespace`: the process
-/// runs in another user namespace than rrun's.
+/// will be in another user namespace than the host's first.
 pub fn plan(process: &Process, user_namespace: bool, extra_env: Vec<(String, String)>) -> Result<IdentityPlan> {
     let user = process.user();
     let umask = match user.umask() {

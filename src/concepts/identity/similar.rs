@@ -1,4 +1,7 @@
 //! "Did you mean": the program in the container's PATH whose name is nearest to the one asked for.
+//!
+//! Asked only after a lookup has failed. The directories are the image's: they are opened inside the root, and only so many
+//! names are read as a helpful answer is worth.
 
 use std::path::Path;
 

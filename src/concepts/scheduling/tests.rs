@@ -1,3 +1,5 @@
+//! What becomes which number of the kernel, and what is refused.
+
 use super::*;
 
 fn decide(process: serde_json::Value, linux: serde_json::Value) -> Result<SchedulingPlan> {

@@ -16,11 +16,31 @@ use super::directory::container_root;
 use super::environment::is_regular;
 use super::executable::{self, Executable};
 use super::program::path_variable;
+use super::similar;
 use crate::error::{Error, Result};
 use crate::sys::resolve::Root;
 
 /// The longest value that a hint quotes, in bytes.
 const LONGEST: usize = 90;
+
+/// The system calls that a look makes, with their names and numbers.
+pub const LOOK_CALLS: [(&str, i64); 14] = [
+    ("openat", libc::SYS_openat),
+    ("openat2", libc::SYS_openat2),
+    ("fstat", libc::SYS_fstat),
+    ("newfstatat", libc::SYS_newfstatat),
+    ("fstatfs", libc::SYS_fstatfs),
+    ("pread64", libc::SYS_pread64),
+    ("getdents64", libc::SYS_getdents64),
+    ("lseek", libc::SYS_lseek),
+    ("fcntl", libc::SYS_fcntl),
+    ("close", libc::SYS_close),
+    // An error text allocates.
+    ("brk", libc::SYS_brk),
+    ("mmap", libc::SYS_mmap),
+    ("mremap", libc::SYS_mremap),
+    ("munmap", libc::SYS_munmap),
+];
 
 /// A code and a hint.
 type Finding = (&'static str, String);
@@ -115,7 +135,7 @@ impl Look<'_> {
             }
         }
         let mut text = format!("searched {} (PATH of the container)", shown(&searched.join(", ")));
-        if let Some(similar) = super::similar::find(self.root, &searched, &self.name) {
+        if let Some(similar) = similar::find(self.root, &searched, &self.name) {
             text += &format!(", where {} is similar", shown(&similar));
         }
         Some(("E-NOTFOUND", text + "; use the full path, or install it"))
@@ -275,5 +295,4 @@ fn shown(value: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "diagnose_tests.rs"]
 mod tests;

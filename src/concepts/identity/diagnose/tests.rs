@@ -1,3 +1,5 @@
+//! Each broken program gets its own cause, in words that no engine matches.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
@@ -26,7 +28,8 @@ fn looked<T>(args: &[&str], look: impl FnOnce(&Look) -> T) -> T {
     std::fs::copy("/bin/cat", dir.path().join("dynamic")).expect("a dynamic program");
     symlink("/nowhere", dir.path().join("dangling")).expect("symlink");
     let process = serde_json::json!({"user": {"uid": 1000, "gid": 1000}, "cwd": "/", "args": args, "env": ["PATH=/bin:/"]});
-    let plan = super::super::plan(&serde_json::from_value(process).expect("a process"), false, vec![]).expect("a plan");
+    let plan =
+        crate::concepts::identity::plan(&serde_json::from_value(process).expect("a process"), false, vec![]).expect("a plan");
     let root = Root::new(crate::host::host_directory(dir.path()).expect("a handle"));
     look(&Look { plan: &plan, root: &root, name: args[0].to_owned() })
 }
