@@ -127,10 +127,12 @@ fn seal_off(verb: &Verb) -> Result<()> {
         _ => None,
     };
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
-    let Some(preserved) = handed else { return mark(3) };
-    // What is announced stays unmarked until stdio::prepare has told it apart from what rrun opens meanwhile.
-    mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
-    seal::ensure_sealed().at(|| "seal the running program")
+    if let Some(preserved) = handed {
+        mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
+        // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
+        return seal::ensure_sealed().at(|| "seal the running program");
+    }
+    mark(3)
 }
 
 fn surroundings(argv0: &OsString) -> Surroundings {
