@@ -6,10 +6,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod badinput;
 mod fixtures;
 mod lifecycle;
 mod namespaces;
 mod readme;
+mod spec;
 mod support;
 mod users;
 

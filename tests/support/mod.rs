@@ -40,10 +40,12 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::badinput::tests(),
         crate::fixtures::tests(),
         crate::lifecycle::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
+        crate::spec::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
