@@ -105,7 +105,7 @@ fn rules_between_fields() {
         ("/linux/rootfsPropagation", json!("public"), "rootfsPropagation=public is not supported"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "SCMP_ACT_NOTIFY cannot be used as default action"),
         ("/linux/intelRdt", json!({"closID": ".."}), "invalid intelRdt.ClosID \"..\""),
-        ("/hooks", json!({"poststop": [{"path": "true"}]}), "poststop hook #0: path \"true\" is not absolute"),
+        ("/hooks", json!({"poststop": [{"path": "true"}]}), "hook path \"true\" is not absolute"),
         (
             "/mounts/0",
             json!({"destination": "/t", "type": "tmpfs", "uidMappings": map(0, 1), "gidMappings": map(0, 1)}),

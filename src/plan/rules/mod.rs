@@ -4,7 +4,7 @@
 //! A rule stands here for one of two reasons. The kernel would say EINVAL, late and without a name. Or the kernel would say
 //! nothing: a hostname without a UTS namespace renames the host, a mount without a mount namespace stays on it. The texts are
 //! runc's, word by word, where runc has the rule: engines and people know them. What concerns one concept alone (mount
-//! options, sysctl names, rlimits, scheduling) is decided in that concept's `plan`.
+//! options, sysctl names, network devices, rlimits, hooks, scheduling) is decided in that concept's `plan`.
 
 mod maps;
 mod mounts;
@@ -13,7 +13,7 @@ mod resources;
 
 use std::path::Path;
 
-use oci_spec::runtime::{Hook, LinuxSeccompAction, LinuxSyscall, Process, Spec};
+use oci_spec::runtime::{LinuxSeccompAction, LinuxSyscall, Process, Spec};
 
 use crate::error::{Error, Result, Warnings};
 use crate::host::{Feature, Host};
@@ -44,12 +44,11 @@ pub fn check(spec: &Spec, host: &Host, context: &Context, warnings: &mut Warning
     namespaces::check(spec, context)?;
     names(spec)?;
     restricted_paths(spec)?;
-    resources::check(spec, host, context)?;
+    resources::check(spec, context)?;
     maps::check(spec, host, context)?;
     mounts::check(spec, host, warnings)?;
     propagation(spec, context)?;
-    seccomp(spec)?;
-    hooks(spec)
+    seccomp(spec)
 }
 
 /// The rules about a process, for `exec` as well.
@@ -144,35 +143,6 @@ fn seccomp(spec: &Spec) -> Result<()> {
             let text = "seccomp listenerMetadata is set, but listenerPath is not";
             Err(Error::new(text).config("linux.seccomp.listenerMetadata").code("E-SECCOMP"))
         }
-        _ => Ok(()),
-    }
-}
-
-fn hooks(spec: &Spec) -> Result<()> {
-    let Some(hooks) = spec.hooks() else { return Ok(()) };
-    #[allow(deprecated, reason = "prestart hooks are deprecated, and run")]
-    let kinds = [
-        ("prestart", hooks.prestart()),
-        ("createRuntime", hooks.create_runtime()),
-        ("createContainer", hooks.create_container()),
-        ("startContainer", hooks.start_container()),
-        ("poststart", hooks.poststart()),
-        ("poststop", hooks.poststop()),
-    ];
-    for (kind, list) in kinds {
-        for (i, hook) in list.iter().flatten().enumerate() {
-            check_hook(hook).map_err(|e| e.context(format!("{kind} hook #{i}")).config(format!("hooks.{kind}[{i}]")))?;
-        }
-    }
-    Ok(())
-}
-
-fn check_hook(hook: &Hook) -> Result<()> {
-    if !hook.path().is_absolute() {
-        return Err(Error::new(format!("path {:?} is not absolute", hook.path())));
-    }
-    match hook.timeout() {
-        Some(seconds) if seconds <= 0 => Err(Error::new(format!("timeout {seconds} is not greater than zero"))),
         _ => Ok(()),
     }
 }
