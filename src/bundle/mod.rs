@@ -9,7 +9,9 @@ mod diagnosis;
 pub mod keys;
 mod places;
 mod repair;
+mod strict;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -21,6 +23,7 @@ use serde_json::Value;
 
 use crate::error::{At, Error, Result, Warnings};
 pub use repair::is_capability;
+use strict::Strict;
 
 /// The largest document that is read: far more than any engine writes, far less than would hurt the host.
 const SIZE_LIMIT: u64 = 16 << 20;
@@ -105,11 +108,11 @@ fn parse_spec(text: &[u8], warnings: &mut Warnings) -> Result<Spec> {
 
 /// The one pass over a good document.
 fn parse<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut Warnings) -> Result<T> {
-    let mut ignored = false;
+    let ignored = Cell::new(false);
     let mut json = serde_json::Deserializer::from_slice(text);
-    let typed = serde_ignored::deserialize(&mut json, |_| ignored = true).and_then(|typed: T| json.end().map(|()| typed));
+    let typed = T::deserialize(Strict::new(&mut json, &ignored)).and_then(|typed| json.end().map(|()| typed));
     match typed {
-        Ok(typed) if !ignored && (kind.is_plain)(text, &typed) => Ok(typed),
+        Ok(typed) if !ignored.get() && (kind.is_plain)(text, &typed) => Ok(typed),
         _ => parse_slowly(text, kind, warnings),
     }
 }
@@ -138,7 +141,9 @@ fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut
         places::push_key(&mut place, &key);
         notes.push((place, keys::unknown(&within(kind.root, &object), &shown(&key))));
     };
-    let typed = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(&value, &mut unknown));
+    let passed_over = Cell::new(false);
+    let strict = Strict::new(&value, &passed_over);
+    let typed = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(strict, &mut unknown));
     let typed = typed.map_err(|e| {
         let path = render(e.path());
         let what = diagnosis::of(&e.inner().to_string(), &within(kind.root, &path), diagnosis::at(&value, e.path()));

@@ -24,6 +24,14 @@ fn names_wrong_types_in_plain_words() {
         ("/process/args", json!("sh"), "process.args: expected a list, got the string \"sh\"", "put it in brackets: [\"sh\"]"),
         ("/process/args/0", json!(5), "process.args[0]: expected a string, got 5", "put it in double quotes: \"5\""),
         ("/process", json!([]), "process: expected an object, got a list", "-"),
+        ("/process/capabilities", json!([]), "process.capabilities: expected an object, got a list", "-"),
+        ("/process/user", json!([0, 0]), "process.user: expected an object, got a list", "-"),
+        (
+            "/linux/namespaces/0/type",
+            json!({"pid": null, "x": 1}),
+            "linux.namespaces[0].type: expected a string, got an object",
+            "-",
+        ),
         ("/mounts", json!({}), "mounts: expected a list, got an object", "-"),
         (
             "/mounts/0/destination",
