@@ -10,6 +10,7 @@ pub mod keys;
 mod places;
 mod repair;
 mod strict;
+pub mod template;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -156,7 +157,7 @@ fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut
         let text = format!("the key {} stands there twice; the last one counts", shown(&within(kind.root, &path)));
         notes.push((path, text));
     }
-    tell(notes, name, |wanted| scan(wanted), warnings)?;
+    tell(notes, name, scan, warnings)?;
     Ok(typed)
 }
 

@@ -1,4 +1,6 @@
-//! Reading good, odd and bad documents.
+//! Reading good, odd and bad documents, in memory and from files: what is accepted as it is, what is accepted with a
+//! warning, what is refused. Every error and every warning is compared as a user would read it, since engines and people
+//! have nothing else.
 
 use serde_json::json;
 

@@ -1,4 +1,7 @@
 //! Wrong types, unknown names, broken JSON: what is said of them.
+//!
+//! A config is refused rather than read with a default in the place of a value that could not be understood, and the
+//! person who wrote it must find the place without knowing how rrun reads.
 
 use super::*;
 

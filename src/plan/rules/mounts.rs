@@ -1,5 +1,7 @@
-//! Mounts and the rest of the config: a namespace to be in, id maps, ids in options. What an option means is the business of
-//! the mounts' own plan.
+//! Mounts and the rest of the config: a namespace to be in, id maps, ids in options.
+//!
+//! A mount made without a mount namespace of the container's own lands on the host and stays there. What an option means is
+//! the business of the mounts' own plan.
 
 use oci_spec::runtime::{Mount, Spec};
 

@@ -1,4 +1,6 @@
-//! Which namespaces the config has, and what only makes sense together with one of them.
+//! Which namespaces the config has, and what only makes sense together with one of them (namespaces(7)).
+//!
+//! One of each kind at most: a second one would be ignored by the kernel's flags, and its author would believe in it.
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType as Kind, Spec};
 

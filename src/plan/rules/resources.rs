@@ -1,4 +1,7 @@
-//! Control groups and cache allocation: what they need of the rest of the config and of the host.
+//! Control groups and cache allocation: what they need of the command line and of the host.
+//!
+//! Both turn names of the config into directories below trees that the whole host shares (/sys/fs/cgroup, /sys/fs/resctrl),
+//! so a name may not climb out of its place.
 
 use std::path::Component;
 

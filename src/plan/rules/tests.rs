@@ -1,3 +1,8 @@
+//! One good config, and each rule broken once: the text is compared as engines and people read it.
+//!
+//! `supports` and `id_maps` stand in for the host, so that a rule about a kernel without time namespaces is tested on one
+//! that has them.
+
 use serde_json::{Value, json};
 
 use super::*;
