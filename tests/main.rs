@@ -10,6 +10,7 @@ mod badinput;
 mod capabilities;
 mod cli;
 mod delete;
+mod cgroups;
 mod fixtures;
 mod hooks;
 mod identity;

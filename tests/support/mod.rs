@@ -46,6 +46,7 @@ pub fn collect() -> Vec<Trial> {
         crate::capabilities::tests(),
         crate::cli::tests(),
         crate::delete::tests(),
+        crate::cgroups::tests(),
         crate::fixtures::tests(),
         crate::hooks::tests(),
         crate::identity::tests(),
