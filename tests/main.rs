@@ -8,9 +8,9 @@
 
 mod badinput;
 mod capabilities;
+mod cgroups;
 mod cli;
 mod delete;
-mod cgroups;
 mod fixtures;
 mod hooks;
 mod identity;

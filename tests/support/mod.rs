@@ -44,9 +44,9 @@ pub fn collect() -> Vec<Trial> {
         // One line per module, in alphabetical order.
         crate::badinput::tests(),
         crate::capabilities::tests(),
+        crate::cgroups::tests(),
         crate::cli::tests(),
         crate::delete::tests(),
-        crate::cgroups::tests(),
         crate::fixtures::tests(),
         crate::hooks::tests(),
         crate::identity::tests(),
