@@ -8,6 +8,7 @@
 
 mod badinput;
 mod capabilities;
+mod cgroups;
 mod cli;
 mod delete;
 mod exec;

@@ -44,6 +44,7 @@ pub fn collect() -> Vec<Trial> {
         // One line per module, in alphabetical order.
         crate::badinput::tests(),
         crate::capabilities::tests(),
+        crate::cgroups::tests(),
         crate::cli::tests(),
         crate::delete::tests(),
         crate::exec::tests(),
