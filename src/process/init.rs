@@ -15,8 +15,8 @@ use super::handshake::{Channel, Msg};
 use super::laps::Laps;
 use super::stdio::{self, Stdio, StdioPlan};
 use crate::concepts::{
-    capabilities, cgroups, devices, hooks, identity, layers, limits, lsm, masks, mounts, namespaces, network, rootfs,
-    scheduling, seccomp, sysctl, users,
+    capabilities, cgroups, devices, hooks, identity, layers, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling,
+    seccomp, sysctl, users,
 };
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, ProcessPlan, Step};
@@ -189,7 +189,8 @@ pub(super) fn take_attributes(
     step(Step::User, &mut || become_user(&process.identity))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
-    let program = laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early() || process.may_look()))?;
+    let program =
+        laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early() || process.may_look()))?;
     // A listener can only be handed over while the parent is there.
     if !process.seccomp_early() && process.has_listener() {
         step(Step::SeccompLate, &mut || filter(process, channel))?;

@@ -12,7 +12,11 @@ use crate::process::parent;
 pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Outcome> {
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, &args.create, true, !args.detach, journal)?;
     // Signals are blocked before the container exists, so that none is lost that should have reached it.
-    let foreground = if args.detach { None } else { Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id))) };
+    let foreground = if args.detach {
+        None
+    } else {
+        Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id)))
+    };
     let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|created| created.launch(&plan));
     journal.debug_lines(laps.lines(&plan));
     let running = running?;
