@@ -7,11 +7,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{SFlag, fstat, makedev};
+use nix::sys::stat::{fstat, makedev};
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::error::{At, Error, Result};
-use crate::sys::entry::{NoUmask, make_directory, make_node, open};
+use crate::sys::entry::{make_node, open};
 use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, set_attributes};
 use crate::sys::procfs::is_procfs_root;
 use crate::sys::resolve::{Name, Root};
@@ -52,14 +52,10 @@ pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
         set_attributes(copy.as_fd(), true, &ro).at(|| at("mount_setattr"))?;
         attach(copy.as_fd(), place.as_fd()).at(|| at("move_mount"))?;
     }
-    let mut covers = None;
+    let mut covers = Covers::default();
     for path in &plan.hidden {
         let Some(place) = places.find(path)? else { continue };
-        let covers = match &mut covers {
-            Some(covers) => covers,
-            none => none.insert(Covers::make(root)?),
-        };
-        covers.put(place.as_fd()).at(|| format!("mask {}", path.display()))?;
+        covers.put(place.as_fd(), root).map_err(|e| e.context(format!("mask {}", path.display())))?;
     }
     Ok(())
 }
@@ -99,43 +95,63 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What is put over hidden paths.
+/// What is put over hidden paths; each is made when the first path asks for it.
+#[derive(Default)]
 struct Covers {
-    directory: OwnedFd,
-    file: OwnedFd,
+    /// An empty, read-only tmpfs, attached.
+    directory: Option<OwnedFd>,
+    /// A null device.
+    file: Option<OwnedFd>,
 }
 
 impl Covers {
-    /// A read-only tmpfs of our own with an empty directory and a null device. Where nodes may not be made, the container's
-    /// /dev/null is taken, once its handle is known to be the null device, which no file of an image can be.
-    fn make(root: &Root) -> Result<Self> {
-        let _umask = NoUmask::new();
-        let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
-        let holder = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(attributes)).at(|| "fsmount tmpfs for masks")?;
-        let name = |n| Name::new(n).at(|| "name a mask");
-        let (empty, null) = (name("empty")?, name("null")?);
-        let empty = make_directory(holder.as_fd(), &empty).at(|| "mkdirat a mask")?;
-        let made = make_node(holder.as_fd(), &null, libc::S_IFCHR | 0o666, makedev(1, 3));
-        let file = match made {
-            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
-                root.resolve_no_follow(Path::new("/dev/null")).at(|| "open /dev/null")?
+    fn put(&mut self, place: BorrowedFd, root: &Root) -> Result<()> {
+        let directory = fstat(place).at(|| "fstat")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let cover = match (&self.directory, directory) {
+            (None, true) => {
+                let made = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(DIRECTORY)).at(|| "fsmount tmpfs")?;
+                attach(made.as_fd(), place).at(|| "move_mount")?;
+                self.directory = Some(made);
+                return Ok(());
             }
-            made => made.and_then(|()| open(holder.as_fd(), &null)).at(|| "mknodat a mask")?,
+            // Of an attached mount: of a detached one only since Linux 6.15.
+            (Some(first), true) => clone_mount(first.as_fd(), false),
+            (_, false) => clone_mount(self.null(root)?.as_fd(), false),
         };
-        let stat = fstat(&file).at(|| "fstat a mask")?;
-        if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFCHR.bits() || stat.st_rdev != makedev(1, 3) {
-            return Err(Error::new("/dev/null of the container is not the null device"));
-        }
-        let read_only = Attributes::setting(libc::MOUNT_ATTR_RDONLY);
-        set_attributes(holder.as_fd(), false, &read_only).at(|| "mount_setattr a mask")?;
-        Ok(Self { directory: empty, file })
+        attach(cover.at(|| "open_tree")?.as_fd(), place).at(|| "move_mount")
     }
 
-    fn put(&self, place: BorrowedFd) -> std::io::Result<()> {
-        let directory = fstat(place)?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-        let cover = clone_mount(if directory { self.directory.as_fd() } else { self.file.as_fd() }, false)?;
-        attach(cover.as_fd(), place)
+    /// A null device: the container's, if its handle is one. The handle is what is bound then, so that neither a name nor a
+    /// link counts for anything, and what is character device 1:3 is the null device, whoever made it.
+    fn null(&mut self, root: &Root) -> Result<&OwnedFd> {
+        if self.file.is_none() {
+            let found = match root.resolve_no_follow(Path::new("/dev/null")) {
+                Ok(found) if is_null(found.as_fd())? => found,
+                _ => own_null()?,
+            };
+            self.file = Some(found);
+        }
+        self.file.as_ref().ok_or_else(|| Error::new("no null device"))
     }
+}
+
+/// Attributes of the tmpfs that hides directories.
+const DIRECTORY: u64 =
+    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+
+fn is_null(file: BorrowedFd) -> Result<bool> {
+    let stat = fstat(file).at(|| "fstat a null device")?;
+    Ok(stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == makedev(1, 3))
+}
+
+/// A null device on a tmpfs of our own, for a container without one.
+fn own_null() -> Result<OwnedFd> {
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+    let holder = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(attributes)).at(|| "fsmount tmpfs")?;
+    let name = Name::new("null").at(|| "name a null device")?;
+    make_node(holder.as_fd(), &name, libc::S_IFCHR | 0o666, makedev(1, 3)).at(|| "mknodat a null device")?;
+    let node = open(holder.as_fd(), &name).and_then(|node| clone_mount(node.as_fd(), false));
+    node.at(|| "open_tree a null device")
 }
 
 impl MasksPlan {
