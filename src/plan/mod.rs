@@ -166,7 +166,7 @@ fn plan_process(
     let own = Capabilities::ask()?;
     let available = if user_namespace { own.in_user_namespace() } else { own };
     Ok(ProcessPlan {
-        identity: identity::plan(process, user_namespace || request.host.rootless, stdio::environment(stdio))?,
+        identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         limits: limits::plan(process, user_namespace)?,
