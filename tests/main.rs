@@ -8,6 +8,7 @@
 
 mod badinput;
 mod capabilities;
+mod cgroups;
 mod cli;
 mod delete;
 mod exec;
@@ -18,9 +19,9 @@ mod keyring;
 mod kill;
 mod lifecycle;
 mod limits;
-mod lsm;
 mod list;
 mod log;
+mod lsm;
 mod namespaces;
 mod network;
 mod readme;

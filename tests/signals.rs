@@ -3,8 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use serde_json::json;
-
 use crate::support::*;
 
 crate::tests![
@@ -31,14 +29,15 @@ fn in_host_pids(args: &[&str]) -> Bundle {
 struct Running {
     child: Child,
     out: BufReader<ChildStdout>,
+    bundle: Bundle,
 }
 
 impl Running {
-    fn start(bundle: &Bundle, args: &[&str]) -> Self {
+    fn start(bundle: Bundle, args: &[&str]) -> Self {
         let all = ["run"].into_iter().chain(args.iter().copied()).chain([bundle.id.as_str()]);
         let mut child = bundle.write().command(all).stdout(Stdio::piped()).spawn().expect("start rrun");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, out }
+        Self { child, out, bundle }
     }
 
     #[track_caller]
@@ -52,9 +51,11 @@ impl Running {
         kill(signal, self.child.id() as i32);
     }
 
+    /// The exit status of rrun, which must have cleaned up.
     fn end(mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let status = self.child.wait().expect("wait");
+        self.bundle.assert_no_trace();
         status.code().unwrap_or_else(|| 1000 + status.signal().unwrap_or(0))
     }
 }
@@ -84,7 +85,7 @@ fn until(what: impl Fn() -> bool) {
 fn a_signal_is_forwarded() {
     for signal in ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "CONT"] {
         let script = format!("trap 'echo got; exit 5' {signal}; echo ready; while :; do sleep 0.05; done");
-        let mut running = Running::start(&Bundle::new(&["sh", "-c", &script]), &[]);
+        let mut running = Running::start(Bundle::new(&["sh", "-c", &script]), &[]);
         assert_eq!(running.line(), "ready");
         running.kill(signal);
         assert_eq!(running.line(), "got", "{signal}");
@@ -94,15 +95,14 @@ fn a_signal_is_forwarded() {
 
 fn a_signal_that_kills_is_the_status() {
     let bundle = in_host_pids(&["sh", "-c", "echo ready; exec sleep 100"]);
-    let mut running = Running::start(&bundle, &[]);
+    let mut running = Running::start(bundle, &[]);
     assert_eq!(running.line(), "ready");
     running.kill("TERM");
     assert_eq!(running.end(), 143);
-    bundle.assert_no_trace();
 }
 
 fn a_real_time_signal_is_forwarded() {
-    let mut running = Running::start(&in_host_pids(&["sh", "-c", "echo ready; exec sleep 100"]), &[]);
+    let mut running = Running::start(in_host_pids(&["sh", "-c", "echo ready; exec sleep 100"]), &[]);
     assert_eq!(running.line(), "ready");
     running.kill("40");
     assert_eq!(running.end(), 128 + 40);
@@ -123,10 +123,10 @@ fn what_the_caller_ignores_or_blocks_is_not_inherited() {
     assert_eq!(from_shell(ignore, &bundle, &["run"]).ok(), none);
     assert_eq!(from_shell("exec \"$@\"", &bundle, &["run"]).ok(), none);
     // Detached nothing is forwarded, and the same holds.
-    let bundle = Bundle::new(&["sh", "-c", "grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status > /seen"]);
-    from_shell(&format!("{ignore} > /dev/null 2>&1"), &bundle, &["run", "--detach"]).ok();
+    let seen = bundle.scratch("seen");
+    from_shell(&format!("{ignore} > {} 2>&1", seen.display()), &bundle, &["run", "--detach"]).ok();
     bundle.wait_for("stopped");
-    assert_eq!(std::fs::read_to_string(bundle.rootfs().join("seen")).expect("read"), none);
+    assert_eq!(std::fs::read_to_string(seen).expect("read"), none);
 }
 
 fn a_caller_that_ignores_its_children_still_gets_the_status() {
@@ -145,7 +145,7 @@ fn a_broken_pipe_kills_as_usual() {
 
 fn orphans_come_to_rrun_and_are_reaped() {
     let bundle = in_host_pids(&["sh", "-c", "sh -c 'sleep 100 & echo $!'; echo done; exec sleep 100"]);
-    let mut running = Running::start(&bundle, &[]);
+    let mut running = Running::start(bundle, &[]);
     let orphan: i32 = running.line().parse().expect("a pid");
     assert_eq!(running.line(), "done");
     until(|| stat(orphan, 1).as_deref() == Some(&running.child.id().to_string()));
@@ -159,7 +159,7 @@ fn orphans_come_to_rrun_and_are_reaped() {
 
 fn without_a_subreaper_orphans_go_elsewhere() {
     let bundle = in_host_pids(&["sh", "-c", "sh -c 'sleep 100 & echo $!'; echo done; exec sleep 100"]);
-    let mut running = Running::start(&bundle, &["--no-subreaper"]);
+    let mut running = Running::start(bundle, &["--no-subreaper"]);
     let orphan: i32 = running.line().parse().expect("a pid");
     assert_eq!(running.line(), "done");
     until(|| {
@@ -172,15 +172,14 @@ fn without_a_subreaper_orphans_go_elsewhere() {
 
 fn stopping_rrun_is_told_and_undone() {
     let script = "trap 'echo told' TSTP; trap 'echo continued; exit 8' CONT; echo ready; while :; do sleep 0.05; done";
-    let mut bundle = Bundle::new(&["sh", "-c", script]);
-    bundle.config["process"]["noNewPrivileges"] = json!(true);
+    let bundle = Bundle::new(&["sh", "-c", script]);
     // A process group of its own whose parent is in the same session: only such a one may be stopped from the keyboard.
     let run = bundle.write().command(["run", &bundle.id]);
     let mut command = Command::new(run.get_program());
     std::os::unix::process::CommandExt::process_group(command.args(run.get_args()).current_dir(bundle.path()), 0);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start rrun");
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut running = Running { child, out };
+    let mut running = Running { child, out, bundle };
     assert_eq!(running.line(), "ready");
     running.kill("TSTP");
     assert_eq!(running.line(), "told");

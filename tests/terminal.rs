@@ -57,8 +57,8 @@ fn screen_in(line: &str, bundle: &Bundle) -> Screen {
 }
 
 fn the_terminal_is_the_containers_own() {
-    let mut screen =
-        screen(&with_terminal("tty; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; echo on-tty > /dev/tty"));
+    let bundle = with_terminal("tty; for n in 0 1 2; do readlink /proc/self/fd/$n; done; echo on-tty > /dev/tty");
+    let mut screen = screen(&bundle);
     assert_eq!(screen.end(), 0, "{}", screen.text);
     // The first of its own devpts; the last line shows that it controls the session.
     assert_eq!(screen.text, "/dev/pts/0\r\n".repeat(4) + "on-tty\r\n");
@@ -87,7 +87,8 @@ fn the_size_is_the_callers_unless_the_config_gives_one() {
 }
 
 fn a_resize_is_passed_on() {
-    let mut screen = screen(&with_terminal("trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done"));
+    let bundle = with_terminal("trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done");
+    let mut screen = screen(&bundle);
     screen.expect("ready");
     screen.resize(33, 99);
     screen.expect("33 99");
@@ -106,7 +107,8 @@ fn the_callers_terminal_is_raw_while_it_runs_and_restored_after() {
     for (script, signal) in
         [("echo ready; read x; exit 3", None), ("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", Some("TERM"))]
     {
-        let mut screen = screen(&with_terminal(script));
+        let bundle = with_terminal(script);
+        let mut screen = screen(&bundle);
         let before = screen.settings();
         screen.expect("ready");
         assert!(is_raw(&screen));
@@ -167,7 +169,8 @@ fn it_is_given_back_while_rrun_is_stopped() {
 }
 
 fn ctrl_c_is_the_containers() {
-    let mut screen = screen(&with_terminal("trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done"));
+    let bundle = with_terminal("trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done");
+    let mut screen = screen(&bundle);
     screen.expect("ready");
     screen.send(b"\x03");
     assert_eq!(screen.end(), 9);
@@ -176,7 +179,8 @@ fn ctrl_c_is_the_containers() {
 
 fn a_large_paste_does_not_stop_the_relay() {
     // Nothing is read while typing goes on, so that both directions fill up.
-    let mut screen = screen(&with_terminal("stty -echo; echo ready; cat"));
+    let bundle = with_terminal("stty -echo; echo ready; cat");
+    let mut screen = screen(&bundle);
     screen.expect("ready\r\n");
     let paste: String = (0..4000).map(|i| format!("{i:049}\r")).collect();
     assert_eq!(paste.len(), 200_000);
@@ -211,9 +215,10 @@ fn output_is_complete_and_plain_when_it_goes_elsewhere() {
 }
 
 fn a_terminal_closed_and_opened_again_goes_on() {
-    let mut screen = screen(&with_terminal(
+    let bundle = with_terminal(
         "exec 3>&1 < /dev/null > /dev/null 2>&1 3>&-; sleep 0.3; echo again > /dev/pts/0; read x < /dev/pts/0; echo $x > /dev/pts/0",
-    ));
+    );
+    let mut screen = screen(&bundle);
     screen.expect("again");
     screen.send(b"typed\r");
     assert_eq!(screen.end(), 0);
@@ -328,8 +333,9 @@ fn tmux_shows_the_container() {
 }
 
 fn a_terminal_of_the_host_does_not_reach_a_container_without_one() {
-    let script = "for i in 0 1 2; do readlink /proc/self/fd/$i; done; exec 3>/dev/tty; cat; echo err >&2";
-    let mut screen = screen(&Bundle::new(&["sh", "-c", script]));
+    let script = "for n in 0 1 2; do readlink /proc/self/fd/$n; done; cat < /dev/tty; cat; echo err >&2; echo out";
+    let bundle = Bundle::new(&["sh", "-c", script]);
+    let mut screen = screen(&bundle);
     let before = screen.settings();
     screen.expect("pipe:");
     assert_eq!(screen.settings(), before, "without a terminal of its own the caller's stays as it is");
@@ -338,11 +344,12 @@ fn a_terminal_of_the_host_does_not_reach_a_container_without_one() {
     assert_eq!(screen.text.matches("pipe:[").count(), 3, "{}", screen.text);
     assert!(!screen.text.contains("pts"), "{}", screen.text);
     assert!(screen.text.contains("No such device"), "there is no controlling terminal: {}", screen.text);
-    assert!(screen.text.ends_with("typed\r\nerr\r\n"), "{}", screen.text);
+    assert!(screen.text.ends_with("typed\r\nerr\r\nout\r\n"), "one after the other: {}", screen.text);
 }
 
 fn ctrl_d_ends_the_input_of_a_container_without_terminal() {
-    let mut screen = screen(&Bundle::new(&["sh", "-c", "cat; echo end"]));
+    let bundle = Bundle::new(&["sh", "-c", "cat; echo end"]);
+    let mut screen = screen(&bundle);
     screen.send(b"\x04");
     assert_eq!(screen.end(), 0);
     assert!(screen.text.ends_with("end\r\n"), "{}", screen.text);
@@ -351,7 +358,7 @@ fn ctrl_d_ends_the_input_of_a_container_without_terminal() {
 fn the_second_ctrl_c_names_the_command_that_kills() {
     let bundle = Bundle::new(&["sh", "-c", "trap 'echo caught' INT; echo ready; while :; do sleep 0.1; done"]);
     let mut screen = screen(&bundle);
-    let advice = format!("rrun kill {} KILL", bundle.id);
+    let advice = format!(" kill {} KILL", bundle.id);
     screen.expect("ready");
     screen.send(b"\x03");
     screen.expect("caught");

@@ -43,13 +43,13 @@ pub struct ExecRequest<'a> {
 pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let (spec, process, state) = (request.spec, request.process, request.state);
     check(process)?;
-    let user = state.namespaces.iter().any(|(name, _)| name == "user");
+    let mapped = state.namespaces.iter().any(|(name, _)| name == "user");
     let stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
     let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
     let mut spec = spec.clone();
     spec.set_process(Some(process.clone()));
     let affinity = scheduling::affinity(process)?;
-    let process = plan_process(&spec, process, keyring.as_deref(), user, &stdio, warnings)?;
+    let process = plan_process(&spec, process, keyring.as_deref(), mapped, &stdio, warnings)?;
     Ok(ExecPlan { process, stdio, namespaces: flags(state), affinity })
 }
 

@@ -139,7 +139,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         state_dir: request.state_dir.clone(),
         gated: !request.starts,
         users,
-        rootfs: rootfs::plan(spec, &request.bundle.path, layers.is_some(), request.args.no_pivot, visible)?,
+        rootfs: rootfs::plan(spec, &request.bundle.path, layers.as_ref().map(|l| l.place()), request.args.no_pivot, visible)?,
         mounts: mounts::plan(spec, host, &request.bundle.path, &cgroup_dirs, warnings)?,
         devices: devices::plan(spec, host)?,
         masks: masks::plan(spec)?,

@@ -15,7 +15,7 @@ use super::handshake::{Channel, Msg};
 use super::laps::Laps;
 use super::stdio::{self, Stdio, StdioPlan};
 use crate::concepts::{
-    capabilities, cgroups, devices, hooks, identity, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling,
+    capabilities, cgroups, devices, hooks, identity, layers, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling,
     seccomp, sysctl, users,
 };
 use crate::error::{At, Error, Result};
@@ -37,8 +37,8 @@ pub struct Birth<'a> {
     pub opened: namespaces::Opened,
     /// The groups to enter.
     pub join: cgroups::Join,
-    /// The root's tree.
-    pub tree: OwnedFd,
+    /// The root's tree, if the parent could make it.
+    pub tree: Option<OwnedFd>,
     /// The trees to bind.
     pub sources: mounts::Sources,
     /// The nodes to bind.
@@ -79,7 +79,7 @@ struct Rest {
     joined: bool,
     opened: namespaces::Opened,
     join: cgroups::Join,
-    tree: OwnedFd,
+    tree: Option<OwnedFd>,
     nodes: devices::Sources,
 }
 
@@ -133,8 +133,11 @@ fn prepare(
     let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
     step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
     step(Step::EnterTime, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
-    let mut tree = Some(rest.tree);
-    let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take().expect("taken once")))?;
+    let mut tree = match (rest.tree, &plan.layers) {
+        (None, Some(layers)) => Some(laps.step(Step::Layers, || layers::apply(layers))?),
+        (tree, _) => tree,
+    };
+    let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take()))?;
     let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
     let dev = mounted.dev.as_ref().map(AsFd::as_fd);
     let mut nodes = Some(rest.nodes);
@@ -186,7 +189,8 @@ pub(super) fn take_attributes(
     step(Step::User, &mut || become_user(&process.identity, proc))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
-    let program = laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early() || process.may_look()))?;
+    let program =
+        laps.step(Step::Program, || identity::find_program(&process.identity, !process.seccomp_early() || process.may_look()))?;
     // A listener can only be handed over while the parent is there.
     if !process.seccomp_early() && process.has_listener() {
         step(Step::SeccompLate, &mut || filter(process, channel))?;

@@ -89,7 +89,7 @@ impl Drop for Undo {
 /// What the parent made before the clone, for init to use.
 struct Made {
     join: cgroups::Join,
-    tree: OwnedFd,
+    tree: Option<OwnedFd>,
     sources: mounts::Sources,
     nodes: devices::Sources,
     fifo: Option<OwnedFd>,
@@ -136,7 +136,7 @@ fn make(plan: &Plan, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channe
         .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
     let owner = plan.users.as_ref().map_or((0, 0), |u| u.root());
     let overlay = laps
-        .step(Step::Layers, || plan.layers.as_ref().map(|l| layers::apply_from_parent(l, owner)).transpose())
+        .step(Step::Layers, || plan.layers.as_ref().map_or(Ok(None), |l| layers::apply_from_parent(l, owner)))
         .map_err(inside)?;
     let tree = laps.step(Step::RootTree, || rootfs::apply_from_parent(&plan.rootfs, overlay)).map_err(inside)?;
     let sources = laps.step(Step::Sources, || mounts::apply_from_parent(&plan.mounts)).map_err(inside)?;

@@ -15,6 +15,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::SockType;
 use nix::sys::stat::{SFlag, fstat, major, makedev};
 use nix::sys::statfs::fstatfs;
+use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Uid, fchown, getpid, getsid, pipe2, setsid};
 use oci_spec::runtime::Process;
 
@@ -113,8 +114,8 @@ pub struct Stdio {
 pub struct Pipe {
     /// The container's end, until [`close_inside`].
     theirs: Option<OwnedFd>,
-    /// Our end.
-    pub ours: OwnedFd,
+    /// Our end; `None` for a stderr that goes where stdout goes, through the same pipe: that keeps their order.
+    pub ours: Option<OwnedFd>,
 }
 
 /// Outside, before the clone and before any program is started: checks that announced descriptors are open, marks all from 3
@@ -135,13 +136,27 @@ pub fn prepare(plan: &StdioPlan) -> Result<Stdio> {
         if !plan.foreground {
             give_pipe_to_host_user(plan, given)?;
         } else if needs_pipe(plan, given)? {
-            let (read, write) = pipe2(OFlag::O_CLOEXEC).at(|| "pipe2")?;
-            let (theirs, ours) = if number == 0 { (read, write) } else { (write, read) };
-            give_pipe_to_host_user(plan, theirs.as_fd())?;
-            stdio.pipes[number as usize] = Some(Pipe { theirs: Some(theirs), ours });
+            stdio.pipes[number as usize] = Some(make_pipe(plan, number, given, stdio.pipes[1].as_ref())?);
         }
     }
     Ok(stdio)
+}
+
+fn make_pipe(plan: &StdioPlan, number: i32, given: BorrowedFd, stdout: Option<&Pipe>) -> Result<Pipe> {
+    if let (2, Some(theirs)) = (number, stdout.and_then(|pipe| pipe.theirs.as_ref()))
+        && is_same(given, fd::inherited(1).at(|| "stdio 1")?).at(|| "fstat stdio")?
+    {
+        return Ok(Pipe { theirs: Some(theirs.try_clone().at(|| "dup a pipe")?), ours: None });
+    }
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).at(|| "pipe2")?;
+    let (theirs, ours) = if number == 0 { (read, write) } else { (write, read) };
+    give_pipe_to_host_user(plan, theirs.as_fd())?;
+    Ok(Pipe { theirs: Some(theirs), ours: Some(ours) })
+}
+
+fn is_same(a: BorrowedFd, b: BorrowedFd) -> nix::Result<bool> {
+    let (a, b) = (fstat(a)?, fstat(b)?);
+    Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
 /// Whether a pipe of our own must stand between: a terminal of the host never crosses; a caller's file or pipe does, unless
@@ -205,7 +220,23 @@ pub fn open_terminal(plan: &StdioPlan, pts: BorrowedFd) -> Result<(OwnedFd, Owne
     if let Some(size) = plan.size.or_else(|| plan.foreground.then(callers_size).flatten()) {
         tty::set_size(master.as_fd(), size).at(|| "set the terminal's size")?;
     }
+    if plan.foreground && !output_is_seen() {
+        end_lines_plainly(&slave).at(|| "set the terminal's line ends")?;
+    }
     Ok((master, slave))
+}
+
+/// Whether the caller's output is a terminal, and not a file or another program. Two terminals in a row would end lines
+/// twice. Where the output is seen, the container's terminal does it, and programs that draw on the screen can switch it
+/// off; otherwise the output gets plain lines.
+pub fn output_is_seen() -> bool {
+    fd::inherited(1).is_ok_and(|given| given.is_terminal())
+}
+
+fn end_lines_plainly(terminal: &OwnedFd) -> nix::Result<()> {
+    let mut settings = tcgetattr(terminal)?;
+    settings.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(terminal, SetArg::TCSANOW, &settings)
 }
 
 /// The size of the caller's terminal, if it has one.

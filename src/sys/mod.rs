@@ -13,6 +13,7 @@ pub mod mount;
 pub mod netlink;
 pub mod process;
 pub mod procfs;
+pub mod quota;
 pub mod resolve;
 pub mod sched;
 pub mod seal;

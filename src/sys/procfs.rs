@@ -18,6 +18,16 @@ const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 #[derive(Debug)]
 pub struct ProcFs(OwnedFd);
 
+/// Whether the file behind a handle lies in a procfs.
+pub fn is_procfs(file: BorrowedFd) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(file)?.filesystem_type().0 as i64 == PROC_SUPER_MAGIC)
+}
+
+/// Whether a handle is the root directory of a procfs: inode 1 (PROC_ROOT_INO). A subdirectory bound elsewhere is not.
+pub fn is_procfs_root(dir: BorrowedFd) -> io::Result<bool> {
+    Ok(is_procfs(dir)? && nix::sys::stat::fstat(dir)?.st_ino == 1)
+}
+
 impl ProcFs {
     /// A private procfs of the caller's PID namespace (fsopen(2)); where that is not allowed (a user namespace below a
     /// masked `/proc`), a copy of the mount at `/proc`; where even that is not, `/proc` itself. In each case a procfs root.
@@ -33,10 +43,7 @@ impl ProcFs {
     }
 
     fn checked(fd: OwnedFd) -> io::Result<Self> {
-        let stat = nix::sys::statfs::fstatfs(&fd)?;
-        let root = nix::sys::stat::fstat(&fd)?;
-        // Inode 1 is the root of every procfs (PROC_ROOT_INO): a subdirectory bound to /proc would not have it.
-        if stat.filesystem_type().0 as i64 != PROC_SUPER_MAGIC || root.st_ino != 1 {
+        if !is_procfs_root(fd.as_fd())? {
             return Err(io::Error::from_raw_os_error(libc::EXDEV));
         }
         Ok(Self(fd))

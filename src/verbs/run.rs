@@ -12,7 +12,11 @@ use crate::process::parent;
 pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Outcome> {
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, &args.create, true, !args.detach, journal)?;
     // Signals are blocked before the container exists, so that none is lost that should have reached it.
-    let foreground = if args.detach { None } else { Some(Foreground::begin(!args.no_subreaper)?) };
+    let foreground = if args.detach {
+        None
+    } else {
+        Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id)))
+    };
     let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|created| created.launch(&plan));
     journal.debug_lines(laps.lines(&plan));
     let running = running?;
@@ -22,4 +26,10 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
         delete::destroy(dir, &state, journal)?;
     }
     Ok(Outcome { status, ..Outcome::default() })
+}
+
+/// What ends the container by force, for who has no other terminal at hand to look it up.
+fn kill_command(global: &Global, id: &str) -> String {
+    let root = if global.root_given { format!(" --root {}", global.root.display()) } else { String::new() };
+    format!("{}{root} kill {id} KILL", global.name)
 }

@@ -44,6 +44,7 @@ pub fn collect() -> Vec<Trial> {
         // One line per module, in alphabetical order.
         crate::badinput::tests(),
         crate::capabilities::tests(),
+        crate::cgroups::tests(),
         crate::cli::tests(),
         crate::delete::tests(),
         crate::exec::tests(),
@@ -54,9 +55,9 @@ pub fn collect() -> Vec<Trial> {
         crate::kill::tests(),
         crate::lifecycle::tests(),
         crate::limits::tests(),
-        crate::lsm::tests(),
         crate::list::tests(),
         crate::log::tests(),
+        crate::lsm::tests(),
         crate::namespaces::tests(),
         crate::network::tests(),
         crate::readme::tests(),

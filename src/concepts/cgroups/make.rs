@@ -139,17 +139,25 @@ fn enable(group: &Group, writes: &[Write]) -> Result<()> {
             .filter(|c| !c.is_empty() && !shared.split(' ').any(|s| s == *c))
             .map(|c| format!("+{c}"))
             .collect();
-        if missing.is_empty() || write::put(&file, &missing.join(" ")).is_ok() {
-            continue;
-        }
-        // All together are refused if one is. So one by one; only one that a limit needs is missed.
+        let Err(all) = (if missing.is_empty() { Ok(()) } else { write::put(&file, &missing.join(" ")) }) else { continue };
+        let busy = all.raw_os_error() == Some(libc::EBUSY);
+        // All together are refused if one is. So one by one; only one that a limit needs is missed. Not if processes are in
+        // the way: the controllers that are possible even then would make this group a threaded one, and ours unusable.
         for controller in &missing {
-            if let Err(e) = write::put(&file, controller)
+            let one = if busy { Err(io::Error::from_raw_os_error(libc::EBUSY)) } else { write::put(&file, controller) };
+            if let Err(e) = one
                 && let Some(write) = writes.iter().find(|w| w.file.split('.').next() == controller.get(1..))
             {
                 return Err(refused(&file, controller, write, e));
             }
         }
+    }
+    // The parent of a threaded group, or a group beside one, takes no process of its own (cgroups(7), "Thread mode").
+    let kind = if chain.len() > 1 { write::read(&group.dir.join("cgroup.type"))? } else { String::new() };
+    if kind == "threaded" || kind == "domain invalid" {
+        return Err(Error::new(format!("cannot use cgroup {}: its type is {kind}", group.dir.display()))
+            .config("linux.cgroupsPath")
+            .hint("processes run in a group above it; name a cgroupsPath below an empty group"));
     }
     Ok(())
 }

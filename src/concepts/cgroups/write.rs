@@ -77,8 +77,9 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
             e.code("E-MEMLOW").hint("the group uses more than that now; raise memory.limit")
         }
         Some(libc::EINVAL | libc::ERANGE | libc::EACCES) if name == "cpuset.cpus" || name == "cpuset.mems" => {
-            let above = path.parent().and_then(Path::parent).map(|p| p.join(name));
-            let has = above.and_then(|p| std::fs::read_to_string(p).ok()).map(|s| s.trim().to_owned());
+            // The root group of v2 only has the second file.
+            let above = path.parent().and_then(Path::parent);
+            let has = [name.clone(), format!("{name}.effective")].iter().find_map(|f| read(&above?.join(f)).ok());
             match has.filter(|s| !s.is_empty()) {
                 Some(has) => e.code("E-CPUSET").hint(format!("the group above has {has}")),
                 None => e.code("E-CPUSET"),

@@ -12,12 +12,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
-use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use nix::unistd::{read, write};
 
 use super::raw::Raw;
 use crate::error::{At, Result};
-use crate::process::stdio::{Stdio, StdioPlan};
+use crate::process::stdio::{Stdio, StdioPlan, output_is_seen};
 use crate::sys::{fd, tty};
 
 const BUFFER: usize = 32 * 1024;
@@ -88,9 +88,9 @@ impl Relay {
 
     fn relay_pipes(&mut self, stdio: Stdio) -> Result<()> {
         for (number, pipe) in (0..3).zip(stdio.pipes) {
-            let Some(pipe) = pipe else { continue };
-            set_nonblocking(&pipe.ours)?;
-            let ours = Rc::new(pipe.ours);
+            let Some(ours) = pipe.and_then(|pipe| pipe.ours) else { continue };
+            set_nonblocking(&ours)?;
+            let ours = Rc::new(ours);
             self.flows.push(if number == 0 { Flow::input(callers(0)?.0, ours) } else { Flow::output(ours, callers(number)?) });
         }
         Ok(())
@@ -104,16 +104,9 @@ impl Relay {
             Some(n) => Some(fd::inherited(n).and_then(|given| given.try_clone_to_owned()).at(|| "dup the terminal")?),
             None => None,
         };
-        // Both terminals would end lines their own way. Between two terminals the container's does it, and programs that
-        // draw on the screen can switch it off. Output that goes elsewhere gets plain lines, and the caller's terminal goes
-        // on ending lines for whoever reads that output and prints.
-        let plain = !is_terminal(1);
-        if plain {
-            let mut settings = tcgetattr(&*master).at(|| "tcgetattr the container's terminal")?;
-            settings.output_flags.remove(OutputFlags::ONLCR);
-            tcsetattr(&*master, SetArg::TCSANOW, &settings).at(|| "tcsetattr the container's terminal")?;
-        }
-        let raw = if is_terminal(0) { Some(Raw::enter(fd::inherited(0).at(|| "stdin")?, plain)?) } else { None };
+        // Whoever reads output that goes elsewhere may print on the caller's terminal, and expects it to end lines.
+        let keep_output = !output_is_seen();
+        let raw = if is_terminal(0) { Some(Raw::enter(fd::inherited(0).at(|| "stdin")?, keep_output)?) } else { None };
         let slave = tty::peer(master.as_fd()).ok();
         self.flows = vec![Flow::input(stdin.0, master.clone()), Flow::output(master.clone(), stdout)];
         self.terminal = Some(Terminal { master, _slave: slave, host, raw });

@@ -1,0 +1,169 @@
+//! Mounts of new filesystems: proc, sysfs, tmpfs, devpts, mqueue, cgroup2, overlay, and whatever else the kernel has
+//! (fsopen(2), fsconfig(2), fsmount(2)).
+//!
+//! mount(2) with `ro` makes both the mount and its superblock read-only; so does this. The kernel's own words about an
+//! option that it refuses come back with the error.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::stat::fstat;
+
+use super::copy_up;
+use crate::error::{At, Error, Result};
+use crate::sys::fd::cwd;
+use crate::sys::mount::{Attributes, Filesystem, LONGEST_VALUE, set_attributes};
+use crate::sys::resolve::openat2;
+
+/// A filesystem to make.
+#[derive(Debug, Clone, Default)]
+pub(super) struct New {
+    /// Its type.
+    pub fstype: CString,
+    /// Its source: a device, or just a word that the mount table shows.
+    pub source: CString,
+    /// Flags of the superblock, in order.
+    pub flags: Vec<&'static CStr>,
+    /// Its own options, in order.
+    pub data: Vec<Data>,
+    /// `MOUNT_ATTR_*`.
+    pub attributes: u64,
+    /// Propagations, in order.
+    pub propagations: Vec<u64>,
+    /// A tmpfs without `mode=`: it takes the permissions of the directory that it covers.
+    pub takes_mode: bool,
+    /// A tmpfs that starts with the content of the directory that it covers.
+    pub copies_up: bool,
+}
+
+/// One option of a filesystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Data {
+    /// `newinstance`.
+    Flag(CString),
+    /// `mode=755`.
+    Text(CString, CString),
+    /// A directory whose path is too long for a text.
+    Directory(CString, CString),
+}
+
+impl New {
+    /// Makes the superblock and its mount, attached nowhere. `covered` is the directory that it will be attached to.
+    pub fn mount(&self, covered: BorrowedFd) -> Result<OwnedFd> {
+        let fs = Filesystem::open(&self.fstype).at(|| format!("fsopen {}", self.describe()))?;
+        let said = |e: Error| match fs.message() {
+            Some(message) => e.hint(format!("the kernel says: {message}")),
+            None => e,
+        };
+        self.configure(&fs, covered).map_err(said)?;
+        // What is read-only from birth cannot be filled.
+        let late = if self.copies_up { self.attributes & libc::MOUNT_ATTR_RDONLY } else { 0 };
+        let made = fs.mount(self.attributes & !late).at(|| format!("fsmount {}", self.describe())).map_err(said)?;
+        if self.copies_up {
+            copy_up::fill(made.as_fd(), covered)?;
+        }
+        if late != 0 {
+            set_attributes(made.as_fd(), false, &Attributes::setting(late)).at(|| "mount_setattr")?;
+        }
+        for kind in &self.propagations {
+            set_attributes(made.as_fd(), false, &Attributes::propagate(*kind)).at(|| "mount_setattr")?;
+        }
+        Ok(made)
+    }
+
+    fn configure(&self, fs: &Filesystem, covered: BorrowedFd) -> Result<()> {
+        if !self.source.is_empty() {
+            fs.set_string(c"source", &self.source).at(|| "fsconfig source")?;
+        }
+        for flag in &self.flags {
+            fs.set_flag(flag).at(|| format!("fsconfig {}", flag.to_string_lossy()))?;
+        }
+        if self.takes_mode {
+            let mode = fstat(covered).at(|| "fstat")?.st_mode & 0o7777;
+            let mode = CString::new(format!("{mode:o}")).expect("a number has no NUL");
+            fs.set_string(c"mode", &mode).at(|| "fsconfig mode")?;
+        }
+        self.data.iter().try_for_each(|data| data.set(fs).at(|| format!("fsconfig {data}")))
+    }
+
+    /// Whether it shows the kernel itself: such a mount must stand on a real directory.
+    pub fn is_kernel_view(&self) -> bool {
+        matches!(self.fstype.to_bytes(), b"proc" | b"sysfs")
+    }
+
+    /// The type, for messages.
+    pub fn describe(&self) -> String {
+        self.fstype.to_string_lossy().into_owned()
+    }
+}
+
+impl Data {
+    /// Reads `key` or `key=value`. Overlay's directories may have paths longer than fsconfig(2) takes as text; they are
+    /// then passed as handles, a list of lower ones one by one (Linux 6.13).
+    pub fn parse(fstype: &str, option: &str) -> std::result::Result<Vec<Self>, std::ffi::NulError> {
+        let Some((key, value)) = option.split_once('=') else {
+            return Ok(vec![Self::Flag(CString::new(option)?)]);
+        };
+        if value.len() <= LONGEST_VALUE || fstype != "overlay" {
+            return Ok(vec![Self::Text(CString::new(key)?, CString::new(value)?)]);
+        }
+        match key {
+            "upperdir" | "workdir" => Ok(vec![Self::Directory(CString::new(key)?, CString::new(value)?)]),
+            "lowerdir" if !value.contains("::") => {
+                let layers = value.split(':').map(|layer| Ok(Self::Directory(c"lowerdir+".into(), CString::new(layer)?)));
+                layers.collect()
+            }
+            _ => Ok(vec![Self::Text(CString::new(key)?, CString::new(value)?)]),
+        }
+    }
+
+    fn set(&self, fs: &Filesystem) -> std::io::Result<()> {
+        match self {
+            Self::Flag(key) => fs.set_flag(key),
+            Self::Text(key, value) => fs.set_string(key, value),
+            Self::Directory(key, path) => {
+                let dir = openat2(cwd(), path, libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
+                fs.set_fd(key, dir.as_fd())
+            }
+        }
+    }
+
+    /// The option's name.
+    pub fn key(&self) -> &CStr {
+        match self {
+            Self::Flag(key) | Self::Text(key, _) | Self::Directory(key, _) => key,
+        }
+    }
+}
+
+impl std::fmt::Display for Data {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(key) => write!(f, "{}", key.to_string_lossy()),
+            Self::Text(key, value) | Self::Directory(key, value) => {
+                write!(f, "{}={}", key.to_string_lossy(), value.to_string_lossy())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_overlay_paths_go_as_handles() {
+        let long = format!("lowerdir={}:/b", "/a".repeat(200));
+        let parsed = Data::parse("overlay", &long).expect("no NUL");
+        assert_eq!(parsed.len(), 2);
+        assert!(matches!(&parsed[1], Data::Directory(key, path) if &**key == c"lowerdir+" && &**path == c"/b"));
+        assert!(matches!(Data::parse("tmpfs", &long).expect("no NUL")[0], Data::Text(..)));
+    }
+
+    #[test]
+    fn flags_and_texts_are_told_apart() {
+        assert_eq!(Data::parse("devpts", "newinstance").expect("no NUL"), [Data::Flag(c"newinstance".into())]);
+        assert_eq!(Data::parse("tmpfs", "mode=755").expect("no NUL"), [Data::Text(c"mode".into(), c"755".into())]);
+        assert!(Data::parse("tmpfs", "a\0b").is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Where a mount goes: a path of the configuration becomes a handle inside the root, once.
+//!
+//! /proc is guarded: a mount on or in it could show the program, or a runtime that trusts it, a fake (CVE-2019-16884), or
+//! undo a mask. Only a procfs may stand there, and only a few files in it may be replaced.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::Mount;
+use crate::error::{At, Error, Result};
+use crate::sys::entry::{link_text, make_directory, make_file, open};
+use crate::sys::procfs::is_procfs;
+use crate::sys::resolve::{Kind, Root};
+
+/// Files of /proc that programs like lxcfs replace to show the container's own numbers.
+pub(super) const REPLACEABLE: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "loadavg",
+    "meminfo",
+    "slabinfo",
+    "stat",
+    "swaps",
+    "sys/crypto/fips_enabled",
+    "sys/kernel/ns_last_pid",
+    "uptime",
+];
+
+impl Mount {
+    /// The handle of the destination, made when it is missing; `kind` is only asked then.
+    pub(super) fn target(&self, root: &Root, kind: impl FnOnce() -> Result<Kind>) -> Result<OwnedFd> {
+        let path = &self.destination;
+        let opened = match self.no_follow {
+            true => root.resolve_no_follow(path),
+            false => root.resolve(path),
+        };
+        let target = match opened {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
+                self.make_target(root, kind()?).at(|| format!("make mountpoint {}", path.display()))?
+            }
+            found => found.at(|| format!("openat2 {}", path.display()))?,
+        };
+        if self.must_be_real_directory() && link_text(target.as_fd()).at(|| "readlinkat")?.is_some() {
+            return Err(Error::new(format!("{} must be mounted on an ordinary directory, not on a symbolic link", self.source)));
+        }
+        // A link of the image may lead into /proc where the configuration did not mean to.
+        if !path.starts_with("/proc") && is_procfs(target.as_fd()).at(|| "fstatfs")? {
+            return Err(inside_proc(path));
+        }
+        Ok(target)
+    }
+
+    fn make_target(&self, root: &Root, kind: Kind) -> std::io::Result<OwnedFd> {
+        if !self.no_follow {
+            return root.make(&self.destination, kind);
+        }
+        let (dir, name) = root.parent(&self.destination)?;
+        match kind {
+            Kind::Directory => make_directory(dir.as_fd(), &name),
+            Kind::File => make_file(dir.as_fd(), &name).and_then(|_| open(dir.as_fd(), &name)),
+        }
+    }
+
+    /// A link in place of /proc or /sys is an attack (CVE-2019-19921, CVE-2023-27561): nothing builds such images.
+    fn must_be_real_directory(&self) -> bool {
+        matches!(&self.act, super::Act::New(new) if new.is_kernel_view())
+    }
+}
+
+/// The refusal of a mount inside /proc.
+pub(super) fn inside_proc(path: &Path) -> Error {
+    Error::new(format!("{path:?} cannot be mounted because it is inside /proc"))
+}
+
+/// The refusal of something else on /proc.
+pub(super) fn not_proc(path: &Path) -> Error {
+    Error::new(format!("{path:?} cannot be mounted because it is not of type proc"))
+}

@@ -1,0 +1,373 @@
+//! Control groups: each limit is proved by what it does to a process that ignores it, on the hierarchies of v1.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+crate::tests![
+    every_mounted_hierarchy_is_joined if lacks_v1,
+    a_process_over_its_memory_limit_is_killed if lacks_v1,
+    the_process_limit_refuses_forks if lacks_v1,
+    a_process_limit_of_zero_leaves_the_first_process if lacks_v1,
+    the_quota_throttles if lacks_v1,
+    cpus_are_pinned if lacks_two_cpus,
+    devices_are_closed_unless_allowed if lacks_v1,
+    all_minors_of_a_driver_can_be_allowed if lacks_v1,
+    a_later_deny_takes_back_an_earlier_allow if lacks_v1,
+    a_slow_device_stays_slow if lacks_loop_devices,
+    pause_freezes_and_delete_still_works if lacks_v1,
+    groups_made_by_the_container_are_removed if lacks_v1,
+    dots_in_the_path_stay_below if lacks_v1,
+    an_absolute_path_starts_at_the_root if lacks_v1,
+    a_limit_without_its_controller_is_an_error if lacks_v1,
+    values_the_kernel_refuses_leave_nothing if lacks_v1,
+    nonsense_is_refused_before_anything_is_made if lacks_v1,
+    the_group_of_a_frozen_container_is_refused_and_left_alone if lacks_v1,
+    without_a_group_no_limit_is_accepted,
+];
+
+fn lacks_v1() -> Option<&'static str> {
+    (!Path::new("/sys/fs/cgroup/memory").exists()).then_some("needs cgroup v1")
+}
+
+fn lacks_two_cpus() -> Option<&'static str> {
+    let one = std::thread::available_parallelism().is_ok_and(|n| n.get() < 2);
+    if one { Some("needs two CPUs") } else { lacks_v1() }
+}
+
+fn lacks_loop_devices() -> Option<&'static str> {
+    (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices").or_else(lacks_v1)
+}
+
+/// A bundle with `resources` beside the default device rule.
+fn limited(args: &[&str], resources: Value) -> Bundle {
+    let mut b = Bundle::new(args);
+    for (key, value) in resources.as_object().expect("an object") {
+        b.config["linux"]["resources"][key] = value.clone();
+    }
+    b
+}
+
+/// As [`limited`], allowed to make device nodes.
+fn maker(args: &[&str], rules: Value) -> Bundle {
+    let mut all = vec![json!({"allow": false, "access": "rwm"})];
+    all.extend(rules.as_array().expect("an array").iter().cloned());
+    let mut b = limited(args, json!({"devices": all}));
+    for set in ["bounding", "effective", "permitted"] {
+        b.config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+    }
+    b
+}
+
+/// The container's group in the hierarchy of `controller`.
+fn group(b: &Bundle, controller: &str) -> PathBuf {
+    let mine = |dir: &PathBuf| dir.starts_with(format!("/sys/fs/cgroup/{controller}"));
+    groups_named(&b.id).into_iter().find(mine).unwrap_or_else(|| panic!("no group in {controller}"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
+}
+
+/// Asks again until it is so, at most ten seconds.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("never: {what}");
+}
+
+fn every_mounted_hierarchy_is_joined() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let pid = b.state()["pid"].as_i64().expect("pid");
+    let mounted = read("/proc/self/mountinfo");
+    let mut joined = 0;
+    for line in read(format!("/proc/{pid}/cgroup")).lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (names, path) = (fields.next().expect("names"), fields.next().expect("path"));
+        let here = |l: &str| {
+            if names.is_empty() {
+                l.contains(" - cgroup2 ")
+            } else {
+                l.contains(" - cgroup ") && l.ends_with(&format!(",{names}"))
+            }
+        };
+        if mounted.lines().any(here) {
+            assert!(path.ends_with(&format!("/{}", b.id)), "{line}");
+            joined += 1;
+        }
+    }
+    assert!(joined >= 5, "too few hierarchies are mounted for this test to say much: {joined}");
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn a_process_over_its_memory_limit_is_killed() {
+    let args = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"];
+    let b = limited(&args, json!({"memory": {"limit": 32 << 20, "swap": 32 << 20}}));
+    assert_eq!(b.run().code, 137);
+    b.assert_no_trace();
+    limited(&args, json!({"memory": {"limit": 128 << 20, "swap": 128 << 20}})).run().ok();
+}
+
+fn the_process_limit_refuses_forks() {
+    let script = "sleep 100 & sleep 100 & sleep 100 & echo no refusal";
+    let done = limited(&["sh", "-c", script], json!({"pids": {"limit": 3}})).run();
+    assert!(done.code != 0 && done.err.contains("can't fork"), "{done:?}");
+    assert_eq!(limited(&["sh", "-c", script], json!({"pids": {"limit": -1}})).run().ok(), "no refusal\n");
+}
+
+fn a_process_limit_of_zero_leaves_the_first_process() {
+    assert_eq!(limited(&["echo", "here"], json!({"pids": {"limit": 0}})).run().ok(), "here\n");
+    let done = limited(&["sh", "-c", "/bin/true & wait"], json!({"pids": {"limit": 0}})).run();
+    assert!(done.code != 0, "{done:?}");
+}
+
+fn the_quota_throttles() {
+    let b = limited(&["sh", "-c", "while :; do :; done"], json!({"cpu": {"quota": 5000, "period": 50000}}));
+    b.run_detached();
+    let stat = group(&b, "cpu").join("cpu.stat");
+    until("throttled", || read(&stat).lines().any(|l| l.strip_prefix("nr_throttled ").is_some_and(|n| n != "0")));
+}
+
+fn cpus_are_pinned() {
+    let args = ["grep", "Cpus_allowed_list", "/proc/self/status"];
+    assert_eq!(limited(&args, json!({"cpu": {"cpus": "1"}})).run().ok().split_whitespace().last(), Some("1"));
+    let all = Bundle::new(&args).run().ok();
+    assert_ne!(all.split_whitespace().last(), Some("1"));
+}
+
+/// Makes a node of a loop device (whose opening the host does not mind) and tries it.
+const OPEN_LOOP: &str =
+    "mknod /tmp/d b 7 1 && { : < /tmp/d && echo read; : >> /tmp/d && echo written; }; : > /dev/null && echo null";
+
+fn devices_are_closed_unless_allowed() {
+    let done = maker(&["sh", "-c", OPEN_LOOP], json!([])).run();
+    assert_eq!(done.out, "null\n", "{done:?}");
+    assert!(done.err.contains("Operation not permitted"), "{done:?}");
+    let read_only = json!([{"allow": true, "type": "b", "major": 7, "minor": 1, "access": "r"}]);
+    let done = maker(&["sh", "-c", OPEN_LOOP], read_only).run();
+    assert_eq!(done.out, "read\nnull\n", "{done:?}");
+}
+
+fn all_minors_of_a_driver_can_be_allowed() {
+    let rule = json!([{"allow": true, "type": "b", "major": 7, "access": "rw"}]);
+    assert_eq!(maker(&["sh", "-c", OPEN_LOOP], rule).run().ok(), "read\nwritten\nnull\n");
+}
+
+fn a_later_deny_takes_back_an_earlier_allow() {
+    let rules = json!([
+        {"allow": true, "type": "b", "major": 7, "minor": 1, "access": "rw"},
+        {"allow": false, "type": "b", "major": 7, "access": "w"},
+    ]);
+    assert_eq!(maker(&["sh", "-c", OPEN_LOOP], rules).run().out, "read\nnull\n");
+    // What cannot be said is not accepted: a hole in a wider rule.
+    let hole = json!([
+        {"allow": true, "type": "b", "major": 7, "access": "rw"},
+        {"allow": false, "type": "b", "major": 7, "minor": 1, "access": "w"},
+    ]);
+    let b = maker(&["true"], hole);
+    b.run().fails_with("reaches beyond it");
+    b.assert_no_trace();
+}
+
+/// A loop device over a file of one megabyte; released at the end.
+struct Loop(String);
+
+impl Loop {
+    fn new(b: &Bundle) -> Self {
+        let file = b.scratch("disk");
+        std::fs::write(&file, vec![0u8; 1 << 20]).expect("write the disk");
+        let out = Command::new("losetup").args(["--find", "--show"]).arg(file).output().expect("run losetup");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        Self(String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    }
+
+    fn minor(&self) -> u64 {
+        self.0.trim_start_matches("/dev/loop").parse().expect("a number")
+    }
+
+    /// Bytes written so far.
+    fn written(&self) -> u64 {
+        let stat = read(format!("/sys/block/{}/stat", self.0.trim_start_matches("/dev/")));
+        stat.split_whitespace().nth(6).and_then(|n| n.parse::<u64>().ok()).expect("seven fields") * 512
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let done = Command::new("losetup").args(["--detach", &self.0]).status().expect("run losetup");
+        assert!(done.success() || std::thread::panicking());
+    }
+}
+
+fn a_slow_device_stays_slow() {
+    let mut b = maker(&["true"], json!([{"allow": true, "type": "b", "major": 7, "access": "rwm"}]));
+    let disk = Loop::new(&b);
+    let minor = disk.minor();
+    // 512 KiB at 64 KiB per second: the kernel lets a slice through and holds the rest back.
+    let script = format!(
+        "mknod /tmp/d b 7 {minor} && echo go > /tmp/go && dd if=/dev/zero of=/tmp/d oflag=direct bs=512k count=1 && echo done > /tmp/done"
+    );
+    b.config["process"]["args"] = json!(["sh", "-c", script]);
+    b.config["linux"]["resources"]["blockIO"] = json!({"throttleWriteBpsDevice": [{"major": 7, "minor": minor, "rate": 65536}]});
+    b.run_detached();
+    let line = format!("7:{minor} 65536");
+    let file = group(&b, "blkio").join("blkio.throttle.write_bps_device");
+    assert_eq!(read(&file).trim(), line);
+    until("dd waits for the device", || {
+        let procs = read(file.with_file_name("cgroup.procs"));
+        procs.lines().any(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains("(dd) D")))
+    });
+    assert!(!b.rootfs().join("tmp/done").exists() && disk.written() < 512 << 10, "nothing held dd back");
+    // Without the limit it goes on at once; with it, it could not even be killed before its time.
+    std::fs::write(&file, format!("7:{minor} 0")).expect("lift the limit");
+    until("dd ends", || b.rootfs().join("tmp/done").exists());
+    b.wait_for("stopped");
+}
+
+fn pause_freezes_and_delete_still_works() {
+    let b = Bundle::new(&["sh", "-c", "while :; do sleep 0.01; done"]);
+    b.run_detached();
+    b.rrun(["pause", &b.id]).ok();
+    assert_eq!(b.state()["status"], "paused");
+    assert_eq!(read(group(&b, "freezer").join("freezer.state")), "FROZEN\n");
+    b.rrun(["resume", &b.id]).ok();
+    assert_eq!(read(group(&b, "freezer").join("freezer.state")), "THAWED\n");
+    b.rrun(["pause", &b.id]).ok();
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn groups_made_by_the_container_are_removed() {
+    let b = Bundle::new(&["sh", "-c", "sleep 100 & sleep 100 & wait"]);
+    b.run_detached();
+    // As a container with a writable hierarchy would: many, deeper than a path may be long, and with processes in them.
+    for controller in ["memory", "pids", "unified"] {
+        let member = read(group(&b, controller).join("cgroup.procs")).lines().last().expect("a process").to_owned();
+        let script = format!(
+            "d=$(printf '%0200d' 0); for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do mkdir side $d && cd $d || exit 1; done; \
+             echo {member} > cgroup.procs"
+        );
+        let made = Command::new("sh").args(["-c", &script]).current_dir(group(&b, controller)).status().expect("run sh");
+        assert!(made.success());
+    }
+    let listed: Vec<i32> = serde_json::from_str(&b.rrun(["ps", "--format", "json", &b.id]).ok()).expect("JSON");
+    assert_eq!(listed.len(), 3, "those in groups below count");
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn dots_in_the_path_stay_below() {
+    let mut b = Bundle::new(&["sleep", "100"]);
+    b.config["linux"]["cgroupsPath"] = json!(format!("../../../{}", b.id));
+    b.run_detached();
+    let own = read("/proc/self/cgroup");
+    let own = own.lines().find_map(|l| l.split_once(":memory:")).expect("memory").1.trim_end_matches('/');
+    let pid = b.state()["pid"].as_i64().expect("pid");
+    let its = read(format!("/proc/{pid}/cgroup"));
+    assert!(its.contains(&format!(":memory:{own}/{}\n", b.id)), "{its}");
+}
+
+fn an_absolute_path_starts_at_the_root() {
+    let mut b = Bundle::new(&["sleep", "100"]);
+    let above = format!("above-{}", b.id);
+    b.config["linux"]["cgroupsPath"] = json!(format!("/{above}/{}", b.id));
+    b.run_detached();
+    let pid = b.state()["pid"].as_i64().expect("pid");
+    assert!(read(format!("/proc/{pid}/cgroup")).contains(&format!(":memory:/{above}/{}\n", b.id)));
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+    // Those above may be shared with others: they stay, empty.
+    for dir in groups_named(&above) {
+        std::fs::remove_dir(dir).expect("rmdir");
+    }
+    for whole in ["/", "/..", "."] {
+        b.config["linux"]["cgroupsPath"] = json!(whole);
+        b.run().fails_with("it names the root of the hierarchy");
+    }
+}
+
+fn a_limit_without_its_controller_is_an_error() {
+    // Each of them is absent somewhere; where all are there, nothing is left to test.
+    let candidates = [
+        ("hugetlb", json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})),
+        ("rdma", json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}})),
+        ("net_prio", json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}})),
+    ];
+    let mounted = read("/proc/self/mountinfo");
+    for (controller, resources) in candidates.into_iter().filter(|(c, _)| !mounted.contains(c)) {
+        let b = limited(&["true"], resources);
+        b.run().fails_with(&format!("the cgroup controller {controller} is not mounted on this host"));
+        b.assert_no_trace();
+    }
+}
+
+fn values_the_kernel_refuses_leave_nothing() {
+    for (resources, file) in [
+        (json!({"cpu": {"cpus": "0-4000"}}), "cpuset.cpus"),
+        (json!({"cpu": {"quota": 1}}), "cpu.cfs_quota_us"),
+        (
+            json!({"blockIO": {"throttleReadBpsDevice": [{"major": 4000, "minor": 9, "rate": 1}]}}),
+            "blkio.throttle.read_bps_device",
+        ),
+    ] {
+        let b = limited(&["true"], resources);
+        b.run().fails_with(file);
+        b.assert_no_trace();
+    }
+}
+
+fn nonsense_is_refused_before_anything_is_made() {
+    for (resources, text) in [
+        (json!({"memory": {"limit": 20 << 20, "swap": 10 << 20}}), "memory+swap limit should be >= memory limit"),
+        (json!({"memory": {"swappiness": 101}}), "invalid memory swappiness value: 101 (valid range is 0-100)"),
+        (json!({"cpu": {"shares": 1}}), "the minimum allowed cpu-shares is 2"),
+        (json!({"unified": {"memory.high": "1"}}), "cannot use unified on cgroup v1"),
+        (json!({"devices": [{"allow": true, "type": "c", "access": "x"}]}), "invalid device access"),
+    ] {
+        let b = limited(&["true"], resources);
+        b.run().fails_with(text);
+        b.assert_no_trace();
+    }
+}
+
+fn the_group_of_a_frozen_container_is_refused_and_left_alone() {
+    let first = Bundle::new(&["sleep", "100"]);
+    first.run_detached();
+    first.rrun(["pause", &first.id]).ok();
+    let mut second = Bundle::new(&["true"]);
+    second.config["linux"]["cgroupsPath"] = json!(first.id);
+    second.run().fails_with("is frozen already");
+    assert_eq!(first.state()["status"], "paused", "the failed start killed its neighbour");
+    first.rrun(["resume", &first.id]).ok();
+    assert_eq!(first.state()["status"], "running");
+}
+
+fn without_a_group_no_limit_is_accepted() {
+    let b = limited(&["true"], json!({"pids": {"limit": 5}}));
+    let done = b.write().rrun(["--cgroup-manager", "disabled", "run", &b.id]);
+    done.fails_with("cannot set linux.resources.pids.limit: cgroups are disabled");
+    let b = Bundle::new(&["sleep", "100"]);
+    let log = b.scratch("log");
+    let args = ["--cgroup-manager", "disabled", "--log", log.to_str().expect("UTF-8"), "run", "--detach", &b.id];
+    assert!(
+        b.write()
+            .command(args)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .expect("run")
+            .success()
+    );
+    assert_eq!(groups_named(&b.id), [] as [PathBuf; 0]);
+}
