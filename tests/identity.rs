@@ -24,6 +24,7 @@ crate::tests![
     refusals_are_explained,
     a_filter_that_would_kill_for_the_search_leaves_the_bare_error,
     an_unmapped_user_is_refused,
+    groups_that_cannot_be_dropped_are_kept,
 ];
 
 fn ids_groups_and_umask_are_as_given() {
@@ -155,6 +156,8 @@ fn no_descriptor_is_a_working_directory() {
     // CVE-2024-21626: some descriptor of rrun is a directory of the host, and from there `..` leads to the host's root.
     let mut b = Bundle::new(&["sh", "-c", "cd ../../../../../../../../..; cat marker"]);
     std::fs::write(b.rootfs().join("marker"), "of the container\n").expect("write");
+    b.config["process"]["cwd"] = json!("/proc");
+    assert_eq!(b.run().ok(), "of the container\n", "the test's own proof");
     let mut refused = 0;
     for number in 3..32 {
         b.config["process"]["cwd"] = json!(format!("/proc/self/fd/{number}"));
@@ -301,6 +304,30 @@ fn an_unmapped_user_is_refused() {
     b.config["linux"]["uidMappings"] = map.clone();
     b.config["linux"]["gidMappings"] = map;
     b.config["process"]["user"] = json!({"uid": 10, "gid": 0});
-    assert_eq!(b.run().code, 1);
+    b.run().fails_with("unmapped user in user namespace");
     b.assert_no_trace();
+}
+
+fn groups_that_cannot_be_dropped_are_kept() {
+    // A user namespace whose setgroups file says "deny": whoever asks for no groups gets the caller's, who asks for some an error.
+    let mut b = Bundle::new(&["witness", "groups"]);
+    b.config["linux"]["resources"] = json!({});
+    b.config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+    b.config["linux"]["namespaces"] = json!([{"type": "user"}, {"type": "mount"}, {"type": "pid"}]);
+    b.config.as_object_mut().expect("object").remove("hostname");
+    let map = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+    b.config["linux"]["uidMappings"] = map.clone();
+    b.config["linux"]["gidMappings"] = map;
+    let nested = |b: &Bundle| {
+        std::fs::create_dir_all(b.root()).expect("mkdir");
+        let mut rrun = std::process::Command::new("setpriv");
+        rrun.args(["--groups", "0", "unshare", "--user", "--map-root-user", "--mount"]);
+        rrun.arg(rrun_path()).arg("--root").arg(b.root()).args(["--cgroup-manager", "disabled", "run", &b.id]);
+        Done::from(rrun.current_dir(b.write().path()).stdin(std::process::Stdio::null()).output().expect("run setpriv"))
+    };
+    assert_eq!(nested(&b).ok().trim(), r#"{"groups":[0]}"#);
+    b.config["process"]["user"] = json!({"uid": 0, "gid": 0, "additionalGids": [0]});
+    let done = nested(&b);
+    done.fails_with("setgroups: operation not permitted");
+    assert!(done.err.contains("additional groups need gidMappings"), "{}", done.err);
 }

@@ -10,6 +10,7 @@ crate::tests![
     the_personality_is_as_given,
     the_memory_policy_is_as_given,
     what_does_not_go_together_is_refused,
+    exec_runs_on_the_cpus_it_is_given if host_has_one_cpu,
 ];
 
 fn the_scheduler_is_as_given() {
@@ -56,4 +57,24 @@ fn what_does_not_go_together_is_refused() {
     b.config["process"]["scheduler"] = json!({"policy": "SCHED_OTHER"});
     b.config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 8});
     b.run().fails_with("invalid ioPriority.Priority: 8");
+}
+
+fn host_has_one_cpu() -> Option<&'static str> {
+    (std::thread::available_parallelism().map_or(1, |n| n.get()) < 2).then_some("needs two CPUs")
+}
+
+fn exec_runs_on_the_cpus_it_is_given() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let affinity = |wanted: serde_json::Value| {
+        let mut process = b.config["process"].clone();
+        process["args"] = json!(["witness", "affinity"]);
+        process["execCPUAffinity"] = wanted;
+        let file = b.scratch("process.json");
+        std::fs::write(&file, process.to_string()).expect("write");
+        let done = b.rrun(["exec", "--process", file.to_str().expect("UTF-8"), &b.id]);
+        serde_json::from_str::<serde_json::Value>(&done.ok()).expect("JSON")["affinity"].clone()
+    };
+    assert_eq!(affinity(json!({"initial": "0", "final": "1"})), json!([1]));
+    assert_eq!(affinity(json!({"final": "0"})), json!([0]));
 }

@@ -2,8 +2,9 @@
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
-use super::{Ids, ProcessPlan, plan_process};
+use super::{ProcessPlan, plan_process};
 use crate::concepts::namespaces::flag_and_name;
+use crate::concepts::scheduling;
 use crate::error::{Error, Result, Warnings};
 use crate::process::stdio::{self, StdioPlan};
 use crate::state::State;
@@ -16,6 +17,8 @@ pub struct ExecPlan {
     pub stdio: StdioPlan,
     /// `CLONE_NEW*` of the namespaces to enter, all at once by init's pidfd.
     pub namespaces: u64,
+    /// The CPUs it runs on, before and after it is in the container's groups.
+    pub affinity: scheduling::Affinity,
 }
 
 /// What is asked for.
@@ -41,13 +44,13 @@ pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let (spec, process, state) = (request.spec, request.process, request.state);
     check(process)?;
     let mapped = state.namespaces.iter().any(|(name, _)| name == "user");
-    let ids = Ids { mapped, rootless: state.rootless };
     let stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
     let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
     let mut spec = spec.clone();
     spec.set_process(Some(process.clone()));
-    let process = plan_process(&spec, process, keyring.as_deref(), ids, &stdio, warnings)?;
-    Ok(ExecPlan { process, stdio, namespaces: flags(state) })
+    let affinity = scheduling::affinity(process)?;
+    let process = plan_process(&spec, process, keyring.as_deref(), mapped, &stdio, warnings)?;
+    Ok(ExecPlan { process, stdio, namespaces: flags(state), affinity })
 }
 
 fn check(process: &Process) -> Result<()> {

@@ -130,7 +130,6 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     hooks::warn_from_parent(&hooks, warnings);
     let visible =
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
-    let ids = Ids { mapped: namespaces.has("user"), rootless: host.rootless };
     let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
     let stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
@@ -146,7 +145,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         masks: masks::plan(spec)?,
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
-        process: plan_process(spec, process, keyring.as_deref(), ids, &stdio, warnings)?,
+        process: plan_process(spec, process, keyring.as_deref(), namespaces.has("user"), &stdio, warnings)?,
         stdio,
         hooks,
         layers,
@@ -155,31 +154,22 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     })
 }
 
-/// Whose ids and capabilities the process will have.
-#[derive(Debug, Clone, Copy)]
-struct Ids {
-    /// Those of a user namespace of its own.
-    mapped: bool,
-    /// The caller's, who has no privilege over the host.
-    rootless: bool,
-}
-
 fn plan_process(
     spec: &Spec,
     process: &Process,
     keyring: Option<&str>,
-    ids: Ids,
+    user_namespace: bool,
     stdio: &stdio::StdioPlan,
     warnings: &mut Warnings,
 ) -> Result<ProcessPlan> {
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
     let own = Capabilities::ask()?;
-    let available = if ids.mapped { own.in_user_namespace() } else { own };
+    let available = if user_namespace { own.in_user_namespace() } else { own };
     Ok(ProcessPlan {
-        identity: identity::plan(process, ids.mapped || ids.rootless, stdio::environment(stdio))?,
+        identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
-        limits: limits::plan(process, ids.mapped)?,
+        limits: limits::plan(process, user_namespace)?,
         scheduling: scheduling::plan(spec)?,
         lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,

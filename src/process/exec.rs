@@ -12,7 +12,7 @@ use super::init::{become_program, fail, ready, take_attributes, take_terminal};
 use super::laps::Laps;
 use super::parent::{Announce, announce};
 use super::stdio::{self, Stdio};
-use crate::concepts::{cgroups, limits, lsm, seccomp, users};
+use crate::concepts::{cgroups, limits, lsm, scheduling, seccomp, users};
 use crate::error::{At, Error, Result};
 use crate::plan::Step;
 use crate::plan::exec::ExecPlan;
@@ -64,6 +64,10 @@ pub fn exec(
     let pid_flag = plan.namespaces & libc::CLONE_NEWPID as u64;
     if pid_flag != 0 {
         setns(init.as_fd(), pid_flag).at(|| "join the container's pid namespace")?;
+    }
+    if let Some(initial) = &plan.affinity.initial {
+        // The newcomer is born with it, and keeps it until it is in the container's groups.
+        scheduling::apply_affinity(initial, 0)?;
     }
     let group = join.v2.take();
     let cloned = laps.step(Step::Clone, || clone3(0, group.as_ref().map(|g| g.as_fd())).at(|| "clone3 into the container"))?;
@@ -154,6 +158,10 @@ fn enter(
     // First of all: everything this process does counts against the container's limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&join))?;
     drop(join);
+    if let Some(last) = &plan.affinity.last {
+        // The group's cpuset gave it all CPUs of the group.
+        step(Step::Scheduling, &mut || scheduling::apply_affinity(last, 0))?;
+    }
     let others = plan.namespaces & !(libc::CLONE_NEWPID as u64);
     if others != 0 {
         // One call for all kinds, by the handle of init: nothing can be exchanged between two of them.

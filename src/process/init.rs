@@ -186,7 +186,7 @@ pub(super) fn take_attributes(
         step(Step::SeccompEarly, &mut || filter(process, channel))?;
     }
     step(Step::Bounding, &mut || capabilities::apply_bounding(&process.capabilities))?;
-    step(Step::User, &mut || become_user(&process.identity))?;
+    step(Step::User, &mut || become_user(&process.identity, proc))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
     let program =
@@ -251,9 +251,9 @@ pub(super) fn take_terminal(
 
 /// Working directory, groups and ids. The directory is entered as root if the user could not, and as the user if root
 /// could not (a network file system): either suffices, and both are verified.
-fn become_user(identity: &identity::IdentityPlan) -> Result<()> {
+fn become_user(identity: &identity::IdentityPlan, proc: &ProcFs) -> Result<()> {
     let entered = identity::enter_cwd(identity);
-    identity::apply_user(identity)?;
+    identity::apply_user(identity, proc)?;
     if entered.is_err() {
         identity::enter_cwd(identity)?;
     }

@@ -24,6 +24,7 @@ use oci_spec::runtime::Process;
 
 use crate::error::{At, Error, Result};
 use crate::sys::process::StringVector;
+use crate::sys::procfs::ProcFs;
 
 pub use diagnose::{LOOK_CALLS, explain_execve};
 pub use directory::enter_cwd;
@@ -43,13 +44,10 @@ pub struct IdentityPlan {
     cwd: PathBuf,
     /// Whether the environment names no home directory.
     lacks_home: bool,
-    /// Whether it will be in a user namespace but the first, whose ids may be few and whose groups may be fixed.
-    user_namespace: bool,
 }
 
-/// Decides ids, args and environment. `extra_env` is added last (LISTEN_FDS, NOTIFY_SOCKET). `user_namespace`: the process
-/// will be in another user namespace than the host's first.
-pub fn plan(process: &Process, user_namespace: bool, extra_env: Vec<(String, String)>) -> Result<IdentityPlan> {
+/// Decides ids, args and environment. `extra_env` is added last (LISTEN_FDS, NOTIFY_SOCKET).
+pub fn plan(process: &Process, extra_env: Vec<(String, String)>) -> Result<IdentityPlan> {
     let user = process.user();
     let umask = match user.umask() {
         Some(bits) if bits > 0o777 => {
@@ -78,40 +76,40 @@ pub fn plan(process: &Process, user_namespace: bool, extra_env: Vec<(String, Str
         umask,
         cwd: process.cwd().clone(),
         lacks_home,
-        user_namespace,
     })
 }
 
 /// umask, additional groups, gid, uid: in this order, because with the uid the right to change the others goes.
-pub fn apply_user(plan: &IdentityPlan) -> Result<()> {
+pub fn apply_user(plan: &IdentityPlan, proc: &ProcFs) -> Result<()> {
     if let Some(mask) = plan.umask {
         umask(mask);
     }
     match setgroups(&plan.groups) {
         // In a user namespace whose setgroups file says "deny" nobody may drop a group, since a group can also be what keeps
         // its members out (CVE-2014-8989). Where the config asks for no groups, the caller's then stay, as they must.
-        Err(nix::errno::Errno::EPERM) if plan.user_namespace && plan.groups.is_empty() => {}
-        done => done.at(|| "setgroups").map_err(|e| unmapped(e, plan, "process.user.additionalGids"))?,
+        Err(nix::errno::Errno::EPERM) if plan.groups.is_empty() && denies_setgroups(proc) => {}
+        done => done.at(|| "setgroups").map_err(|e| match e.errno() {
+            Some(libc::EPERM) if denies_setgroups(proc) => {
+                let hint = "additional groups need gidMappings written by newgidmap or by root; remove additionalGids";
+                e.code("E-IDMAP").config("process.user.additionalGids").hint(hint)
+            }
+            _ => unmapped(e, "process.user.additionalGids"),
+        })?,
     }
-    setresgid(plan.gid, plan.gid, plan.gid)
-        .at(|| format!("setgid {}", plan.gid))
-        .map_err(|e| unmapped(e, plan, "process.user.gid"))?;
-    setresuid(plan.uid, plan.uid, plan.uid)
-        .at(|| format!("setuid {}", plan.uid))
-        .map_err(|e| unmapped(e, plan, "process.user.uid"))
+    let (uid, gid) = (plan.uid, plan.gid);
+    setresgid(gid, gid, gid).at(|| format!("setgid {gid}")).map_err(|e| unmapped(e, "process.user.gid"))?;
+    setresuid(uid, uid, uid).at(|| format!("setuid {uid}")).map_err(|e| unmapped(e, "process.user.uid"))
+}
+
+/// Whether the user namespace keeps groups as they are (user_namespaces(7)).
+fn denies_setgroups(proc: &ProcFs) -> bool {
+    proc.read(c"self/setgroups").is_ok_and(|text| text.trim_end() == "deny")
 }
 
 /// EINVAL means that the id is outside the maps.
-fn unmapped(error: Error, plan: &IdentityPlan, field: &str) -> Error {
-    let error = match (error.errno(), plan.user_namespace) {
-        (Some(libc::EINVAL), _) => {
-            error.code("E-IDMAP").hint("an id is outside uidMappings or gidMappings of its user namespace; extend the map")
-        }
-        (Some(libc::EPERM), true) => error
-            .code("E-IDMAP")
-            .hint("additional groups need gidMappings written by newgidmap or by root; remove additionalGids"),
-        _ => error,
-    };
+fn unmapped(error: Error, field: &str) -> Error {
+    let hint = "the id is outside uidMappings or gidMappings of its user namespace; extend the map";
+    let error = if error.errno() == Some(libc::EINVAL) { error.code("E-IDMAP").hint(hint) } else { error };
     error.config(field)
 }
 
@@ -137,7 +135,7 @@ mod tests {
     fn decide(process: serde_json::Value) -> Result<IdentityPlan> {
         let mut full = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["x"]});
         full.as_object_mut().expect("an object").extend(process.as_object().expect("an object").clone());
-        plan(&serde_json::from_value(full).expect("a process"), false, vec![("LISTEN_FDS".into(), "2".into())])
+        plan(&serde_json::from_value(full).expect("a process"), vec![("LISTEN_FDS".into(), "2".into())])
     }
 
     #[test]

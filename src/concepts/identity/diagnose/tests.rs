@@ -28,8 +28,7 @@ fn looked<T>(args: &[&str], look: impl FnOnce(&Look) -> T) -> T {
     std::fs::copy("/bin/cat", dir.path().join("dynamic")).expect("a dynamic program");
     symlink("/nowhere", dir.path().join("dangling")).expect("symlink");
     let process = serde_json::json!({"user": {"uid": 1000, "gid": 1000}, "cwd": "/", "args": args, "env": ["PATH=/bin:/"]});
-    let plan =
-        crate::concepts::identity::plan(&serde_json::from_value(process).expect("a process"), false, vec![]).expect("a plan");
+    let plan = crate::concepts::identity::plan(&serde_json::from_value(process).expect("a process"), vec![]).expect("a plan");
     let root = Root::new(crate::host::host_directory(dir.path()).expect("a handle"));
     look(&Look { plan: &plan, root: &root, name: args[0].to_owned() })
 }
