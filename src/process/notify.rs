@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::SockType;
 use nix::unistd::pipe2;
-use oci_spec::runtime::{Mount, MountBuilder};
+use oci_spec::runtime::{MountBuilder, Spec};
 
 use crate::error::{At, Error, Result};
 use crate::sys::{fd, socket};
@@ -38,11 +38,15 @@ pub fn address(value: Option<OsString>) -> Option<Address> {
     value.filter(|a| matches!(a.as_bytes(), [b'/' | b'@', _, ..])).map(Address)
 }
 
-/// The mount that shows the container its socket's directory; `state` is the container's directory, absolute.
-pub fn mount(state: &Path) -> Result<Mount> {
+/// The configuration with one mount more: that of the container's socket; `state` is the container's directory, absolute.
+pub fn with_mount(spec: &Spec, state: &Path) -> Result<Spec> {
     let options = ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec();
     let mount = MountBuilder::default().destination(INSIDE).source(directory(state)).typ("bind").options(options).build();
-    mount.map_err(|e| Error::new(format!("mount of {INSIDE}: {e}")))
+    let mount = mount.map_err(|e| Error::new(format!("mount of {INSIDE}: {e}")))?;
+    let mut spec = spec.clone();
+    let mounts = spec.mounts().iter().flatten().cloned().chain([mount]).collect();
+    spec.set_mounts(Some(mounts));
+    Ok(spec)
 }
 
 /// The variable that names the socket inside.
