@@ -24,6 +24,7 @@ mod log;
 mod lsm;
 mod namespaces;
 mod network;
+mod notify;
 mod readme;
 mod scheduling;
 mod signals;

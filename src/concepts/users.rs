@@ -111,10 +111,12 @@ fn unmapped(e: Error) -> Error {
 impl UsersPlan {
     /// The host's uid and gid of the container's root; the overflow ids if it has none.
     pub fn root(&self) -> (u32, u32) {
-        let of = |map: &[[u32; 3]]| {
-            map.iter().find(|[inside, _, size]| *inside == 0 && *size > 0).map_or(65534, |[_, outside, _]| *outside)
-        };
-        (of(&self.uid_map), of(&self.gid_map))
+        (outside(&self.uid_map, 0).unwrap_or(65534), outside(&self.gid_map, 0).unwrap_or(65534))
+    }
+
+    /// The host's id of the user `inside` the container; `None` for one that is not mapped.
+    pub fn host_uid(&self, inside: u32) -> Option<u32> {
+        outside(&self.uid_map, inside)
     }
 
     /// The lines of `rrun plan`.
@@ -127,6 +129,10 @@ impl UsersPlan {
         };
         [lines("uid", &self.uid_map), lines("gid", &self.gid_map)].concat()
     }
+}
+
+fn outside(map: &[[u32; 3]], id: u32) -> Option<u32> {
+    map.iter().find_map(|[inside, outside, size]| id.checked_sub(*inside).filter(|n| n < size).map(|n| outside + n))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::concepts::{
 };
 use crate::error::{Error, Result, Warnings};
 use crate::host::{Capabilities, Host, SecurityModules};
-use crate::process::stdio;
+use crate::process::{notify, stdio};
 
 /// What is asked for: a bundle, and how the caller wants it run.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub foreground: bool,
     /// How many descriptors a service manager passes to the container ([`stdio::listen_fds`]).
     pub listen_fds: u32,
+    /// The service manager to tell when the container is ready.
+    pub notify: Option<notify::Address>,
 }
 
 /// Everything that will be done.
@@ -83,6 +85,8 @@ pub struct Plan {
     pub hooks: hooks::HooksPlan,
     /// Terminal, pipes, descriptors.
     pub stdio: stdio::StdioPlan,
+    /// Whom to tell of readiness.
+    pub notify: Option<notify::Address>,
     /// The process.
     pub process: ProcessPlan,
 }
@@ -107,7 +111,8 @@ pub struct ProcessPlan {
 
 /// Decides everything, or says what is wrong with the bundle. Makes nothing.
 pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
-    let (spec, host) = (&request.bundle.spec, request.host);
+    let notified = request.notify.as_ref().map(|_| notify::with_socket(&request.bundle.spec, &request.state_dir)).transpose()?;
+    let (spec, host) = (notified.as_ref().unwrap_or(&request.bundle.spec), request.host);
     let layers = layers::plan(spec, host, &request.bundle.path, &request.state_dir, &request.args.layers)?;
     let context = rules::Context {
         systemd: request.driver == cgroups::Driver::Systemd,
@@ -132,7 +137,8 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         [hooks::Kind::Prestart, hooks::Kind::CreateRuntime, hooks::Kind::CreateContainer].into_iter().any(|k| hooks.has(k));
     let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
-    let stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
+    let mut stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
+    stdio.host_uid = users.as_ref().and_then(|users| users.host_uid(stdio.uid));
     Ok(Plan {
         id: request.id.to_owned(),
         bundle: request.bundle.path.clone(),
@@ -147,6 +153,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         network: network::plan(spec, host)?,
         process: plan_process(spec, process, keyring.as_deref(), namespaces.has("user"), &stdio, warnings)?,
         stdio,
+        notify: request.notify.clone(),
         hooks,
         layers,
         cgroups,

@@ -17,7 +17,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::SockType;
 use nix::unistd::pipe2;
-use oci_spec::runtime::{Mount, MountBuilder};
+use oci_spec::runtime::{MountBuilder, Spec};
 
 use crate::error::{At, Error, Result};
 use crate::sys::{fd, socket};
@@ -38,16 +38,22 @@ pub fn address(value: Option<OsString>) -> Option<Address> {
     value.filter(|a| matches!(a.as_bytes(), [b'/' | b'@', _, ..])).map(Address)
 }
 
-/// The mount that shows the container its socket's directory; `state` is the container's directory, absolute.
-pub fn mount(state: &Path) -> Result<Mount> {
+/// The configuration with one mount and one variable more: those of the container's socket; `state` is the container's
+/// directory, absolute.
+pub fn with_socket(spec: &Spec, state: &Path) -> Result<Spec> {
     let options = ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec();
     let mount = MountBuilder::default().destination(INSIDE).source(directory(state)).typ("bind").options(options).build();
-    mount.map_err(|e| Error::new(format!("mount of {INSIDE}: {e}")))
-}
-
-/// The variable that names the socket inside.
-pub fn environment() -> (String, String) {
-    ("NOTIFY_SOCKET".to_owned(), format!("{INSIDE}/{NAME}"))
+    let mount = mount.map_err(|e| Error::new(format!("mount of {INSIDE}: {e}")))?;
+    let mut spec = spec.clone();
+    let mounts = spec.mounts().iter().flatten().cloned().chain([mount]).collect();
+    spec.set_mounts(Some(mounts));
+    if let Some(process) = spec.process_mut() {
+        // The last one of a name counts: what the image or the engine says of another socket does not hold here.
+        let variable = format!("NOTIFY_SOCKET={INSIDE}/{NAME}");
+        let env = process.env().iter().flatten().cloned().chain([variable]).collect();
+        process.set_env(Some(env));
+    }
+    Ok(spec)
 }
 
 /// `create`: makes the directory. The socket is bound only by who will listen ([`Notify::listen`]).

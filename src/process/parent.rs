@@ -13,6 +13,7 @@ use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
 use super::laps::Laps;
+use super::notify::{self, Notify};
 use super::stdio::{self, Stdio};
 use super::{gate, joiner};
 use crate::concepts::{cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rootfs, seccomp, users};
@@ -43,6 +44,7 @@ pub struct Created {
     pub master: Option<OwnedFd>,
     /// Our ends of its stdio.
     pub stdio: Stdio,
+    notify: Option<Notify>,
     channel: Channel,
     undo: Undo,
 }
@@ -103,6 +105,7 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
     // What will be made is written down first: after a kill at any instant `delete --force` finds it.
     laps.step(Step::State, || save(&undo, &state))?;
+    let notify = listen(plan)?;
     let mut stdio = Stdio::default();
     let (channel, made) = make(plan, &mut stdio, laps)?;
     let (channel, inner) = channel;
@@ -125,7 +128,14 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         announce(tell, pid, pidfd.as_fd())
     })?;
     channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
-    Ok(Created { pid, pidfd, state, master, stdio, channel, undo })
+    Ok(Created { pid, pidfd, state, master, stdio, notify, channel, undo })
+}
+
+/// The socket by which the container says that it is ready. Of one that waits at the gate only `start` will listen.
+fn listen(plan: &Plan) -> Result<Option<Notify>> {
+    let Some(address) = &plan.notify else { return Ok(None) };
+    notify::make_directory(&plan.state_dir)?;
+    if plan.gated { Ok(None) } else { Notify::listen(&plan.state_dir, address) }
 }
 
 /// Everything before the clone. Errors of trees read like errors of mounts, wherever they are found.
@@ -335,7 +345,7 @@ impl Created {
         }
         hooks::run(&plan.hooks, hooks::Kind::Poststart, &self.state.oci_json(Status::Running))?;
         let dir = self.undo.keep();
-        Ok(Running { pid: self.pid, pidfd: self.pidfd, master: self.master, stdio: self.stdio, dir })
+        Ok(Running { pid: self.pid, pidfd: self.pidfd, master: self.master, stdio: self.stdio, notify: self.notify, dir })
     }
 }
 
@@ -348,13 +358,21 @@ pub struct Running {
     pub pidfd: OwnedFd,
     master: Option<OwnedFd>,
     stdio: Stdio,
+    notify: Option<Notify>,
     dir: Option<StateDir>,
 }
 
 impl Running {
+    /// `run --detach`: returns when the container has said that it is ready, if a service manager waits for that. The
+    /// state is free for other commands meanwhile.
+    pub fn leave(self) -> Result<()> {
+        drop(self.dir);
+        self.notify.map_or(Ok(()), |notify| notify.wait(self.pid, self.pidfd.as_fd()))
+    }
+
     /// Relays and forwards until the program ends; its status, and the state directory to delete.
     pub fn wait(self, plan: &Plan, foreground: Foreground) -> Result<(i32, Option<StateDir>)> {
-        let dir = self.dir;
+        let (dir, foreground) = (self.dir, foreground.notify(self.notify));
         foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd()).map(|status| (status, dir))
     }
 }

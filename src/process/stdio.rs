@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::SockType;
-use nix::sys::stat::{SFlag, fstat, major, makedev};
+use nix::sys::stat::{fstat, major, makedev};
 use nix::sys::statfs::fstatfs;
 use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
-use nix::unistd::{Uid, fchown, getpid, getsid, pipe2, setsid};
+use nix::unistd::{Uid, fchown, pipe2};
 use oci_spec::runtime::Process;
 
 use crate::error::{At, Error, Result};
@@ -162,14 +162,12 @@ fn is_same(a: BorrowedFd, b: BorrowedFd) -> nix::Result<bool> {
 /// Whether a pipe of our own must stand between: a terminal of the host never crosses; a caller's file or pipe does, unless
 /// the container's user could not open it anew by `/dev/stdout`: giving it to that user is not ours to do.
 fn needs_pipe(plan: &StdioPlan, given: BorrowedFd) -> Result<bool> {
-    if given.is_terminal() {
-        return Ok(true);
+    let user = plan.host_uid.unwrap_or(plan.uid);
+    if user == 0 || given.is_terminal() {
+        return Ok(given.is_terminal());
     }
-    if plan.uid == 0 {
-        return Ok(false);
-    }
-    let kind = SFlag::from_bits_truncate(fstat(given).at(|| "fstat stdio")?.st_mode & SFlag::S_IFMT.bits());
-    Ok(kind == SFlag::S_IFIFO || kind == SFlag::S_IFREG)
+    let stat = fstat(given).at(|| "fstat stdio")?;
+    Ok(stat.st_uid != user && matches!(stat.st_mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFREG))
 }
 
 fn check_announced(plan: &StdioPlan) -> Result<()> {
@@ -244,15 +242,8 @@ fn callers_size() -> Option<(u16, u16)> {
     (0..3).filter_map(|n| fd::inherited(n).ok()).find_map(|given| tty::size(given).ok())
 }
 
-/// Inside: starts a new session; the slave becomes its controlling terminal and stdio; without a terminal the pipes' ends
-/// become stdio.
+/// Inside, in a new session: the slave becomes its controlling terminal and stdio; without a terminal the pipes' ends do.
 pub fn take(plan: &StdioPlan, stdio: &Stdio, slave: Option<BorrowedFd>) -> Result<()> {
-    // A new session has no controlling terminal, so the caller's cannot be typed into (TIOCSTI) or hang us up.
-    match setsid() {
-        // It leads its session already.
-        Err(Errno::EPERM) if getsid(None) == Ok(getpid()) => {}
-        other => drop(other.at(|| "setsid")?),
-    }
     if let Some(slave) = slave {
         tty::make_controlling(slave).at(|| "make the terminal the controlling one (TIOCSCTTY)")?;
     }

@@ -11,7 +11,7 @@ use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
 use crate::process::laps::Laps;
 use crate::process::parent::{self, Announce};
-use crate::process::stdio;
+use crate::process::{notify, stdio};
 use crate::state::{State, StateDir, boot_id, user_name};
 
 /// Everything a container is made from, its id claimed.
@@ -47,6 +47,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
             starts,
             foreground,
             listen_fds: stdio::listen_fds()?,
+            notify: notify::address(std::env::var_os("NOTIFY_SOCKET")),
         };
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;

@@ -38,6 +38,7 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
         starts: true,
         foreground: true,
         listen_fds: 0,
+        notify: None,
     };
     let plan = plan::make(&request, journal.warnings())?;
     journal.refuse_warnings(global.strict)?;

@@ -8,6 +8,7 @@ use crate::concepts::hooks::{self, Kind};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
 use crate::process::gate;
+use crate::process::notify::{self, Notify};
 use crate::state::{StateDir, Status, start_time};
 use crate::sys::process::{pidfd_open, pidfd_signal};
 
@@ -26,10 +27,16 @@ pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome>
     if start_time(state.pid) != Some(state.start_time) {
         return Err(Error::new("cannot start a container that has stopped"));
     }
+    // Before the program can have anything to say.
+    let manager = notify::address(std::env::var_os("NOTIFY_SOCKET"));
+    let notify = manager.map_or(Ok(None), |manager| Notify::listen(dir.path(), &manager))?;
     gate::open_gate(dir.path(), pidfd.as_fd())?;
     let hooks = hooks::plan_hooks(state.hooks.as_ref())?;
     hooks::run(&hooks, Kind::Poststart, &state.oci_json(Status::Running)).inspect_err(|_| {
         pidfd_signal(pidfd.as_fd(), libc::SIGKILL).ok();
     })?;
+    // The state is free for other commands while this one waits for the service.
+    drop(dir);
+    notify.map_or(Ok(()), |notify| notify.wait(state.pid, pidfd.as_fd()))?;
     Ok(Outcome::default())
 }

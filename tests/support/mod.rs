@@ -60,6 +60,7 @@ pub fn collect() -> Vec<Trial> {
         crate::lsm::tests(),
         crate::namespaces::tests(),
         crate::network::tests(),
+        crate::notify::tests(),
         crate::readme::tests(),
         crate::scheduling::tests(),
         crate::signals::tests(),

@@ -102,9 +102,15 @@ impl Foreground {
         SigSet::empty().thread_set_mask().at(|| "unblock signals")
     }
 
-    /// Relays and forwards until the process ends; its exit status, 128+n if signal n ended it.
+    /// Relays and forwards until the process ends; its exit status, 128+n if signal n ended it. A process that can no longer
+    /// be relayed is killed: it would hang on a terminal that nobody reads.
     pub fn wait(mut self, plan: &StdioPlan, stdio: Stdio, master: Option<OwnedFd>, pid: i32, pidfd: BorrowedFd) -> Result<i32> {
-        let mut relay = Relay::new(plan, stdio, master)?;
+        Relay::new(plan, stdio, master).and_then(|relay| self.follow(relay, pid, pidfd)).inspect_err(|_| {
+            pidfd_signal(pidfd, libc::SIGKILL).unwrap_or(());
+        })
+    }
+
+    fn follow(&mut self, mut relay: Relay, pid: i32, pidfd: BorrowedFd) -> Result<i32> {
         loop {
             let ready = relay.turn(&[Some(self.signals.as_fd()), self.notify.as_ref().map(Notify::as_fd)])?;
             // The manager watches rrun itself, so the container's pid is none of its business.
