@@ -126,25 +126,17 @@ fn seccomp(spec: &Spec) -> Result<()> {
             .code("E-SECCOMP"));
     }
     let rules: &[LinuxSyscall] = profile.syscalls().as_deref().unwrap_or_default();
-    let mut notifying = rules.iter().enumerate().filter(|(_, rule)| rule.action() == notify).peekable();
-    let first = notifying.peek().map(|(i, _)| *i);
-    if let Some((i, _)) = notifying.find(|(_, rule)| rule.names().iter().any(|n| n == "write")) {
+    if let Some(i) = rules.iter().position(|rule| rule.action() == notify && rule.names().iter().any(|n| n == "write")) {
         let field = format!("linux.seccomp.syscalls[{i}].action");
         return Err(Error::new("SCMP_ACT_NOTIFY cannot be used for the write syscall").config(field).code("E-SECCOMP"));
     }
-    let listener = profile.listener_path().as_ref().filter(|p| !p.as_os_str().is_empty());
-    let metadata = profile.listener_metadata().as_ref().is_some_and(|m| !m.is_empty());
-    match (listener, first) {
-        (None, Some(i)) => {
-            let text = "SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath";
-            Err(Error::new(text).config(format!("linux.seccomp.syscalls[{i}].action")).code("E-SECCOMP"))
-        }
-        (None, None) if metadata => {
-            let text = "seccomp listenerMetadata is set, but listenerPath is not";
-            Err(Error::new(text).config("linux.seccomp.listenerMetadata").code("E-SECCOMP"))
-        }
-        _ => Ok(()),
+    let set = |text: Option<&std::ffi::OsStr>| text.is_some_and(|t| !t.is_empty());
+    let metadata = profile.listener_metadata().as_ref().map(|m| m.as_ref());
+    if set(metadata) && !set(profile.listener_path().as_ref().map(|p| p.as_os_str())) {
+        let text = "seccomp listenerMetadata is set, but listenerPath is not";
+        return Err(Error::new(text).config("linux.seccomp.listenerMetadata").code("E-SECCOMP"));
     }
+    Ok(())
 }
 
 #[cfg(test)]
