@@ -16,6 +16,7 @@ echo "data=$(cd /srv/data && echo *)"
 echo "earlier_writes=$(cat /etc/written 2>/dev/null || echo none)"
 echo 'by this container' > /etc/written && echo "own_write=$(cat /etc/written)"
 
+echo "pid=$$"
 echo "processes=$(ps -o pid= | wc -l)"
 echo "interfaces=$(cd /sys/class/net && echo *)"
 echo "uptime_days=$(($(cut -d. -f1 /proc/uptime) / 86400))"
