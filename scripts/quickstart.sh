@@ -56,7 +56,7 @@ done
 heading 'What that means'
 hostname=$(outside .hostname) named=$(inside .hostname)
 row 'host name' "$hostname" "$named" [ "$named" = layered ]
-row 'process id' "$(outside .pid)" "$(inside .pid)" differ "$(outside .pid)" "$(inside .pid)"
+row 'process id' "$$ (this script)" "$(told pid), the first" [ "$(told pid)" = 1 ]
 processes=$(find /proc -maxdepth 1 -name '[0-9]*' | wc -l)
 row 'processes' "$processes" "$(told processes)" [ "$(told processes)" -lt "$processes" ]
 row 'network' "$(cd /sys/class/net && echo *)" "$(told interfaces)" [ "$(told interfaces)" = lo ]
@@ -75,7 +75,7 @@ earlier=$(sed -n 's/^earlier_writes=//p' "$work/second")
 row 'next container sees' '' "of that write: $earlier" [ "$earlier" = none ]
 
 heading 'Limits, by their effect'
-row "memory $(told memory_limit)" 'a child of 128 MiB' "ended with status $(told big_child_status)" [ "$(told big_child_status)" = 137 ]
+row "memory $(told memory_limit | numfmt --to=iec)" 'a child of 128 MiB' "ended with status $(told big_child_status)" [ "$(told big_child_status)" = 137 ]
 children=$(told hundred_children | jq -r '.did[0].fork')
 row "processes $(told pids_limit)" '100 children wanted' "$children made, then $(told hundred_children | jq -r '.did[0].errno')" [ "$children" -lt 20 ]
 row "cpu $(told cpu_quota)" 'a busy loop' "held back in $(told throttled_periods) periods" [ "$(told throttled_periods)" -gt 0 ]

@@ -16,6 +16,7 @@ echo "data=$(cd /srv/data && echo *)"
 echo "earlier_writes=$(cat /etc/written 2>/dev/null || echo none)"
 echo 'by this container' > /etc/written && echo "own_write=$(cat /etc/written)"
 
+echo "pid=$$"
 echo "processes=$(ps -o pid= | wc -l)"
 echo "interfaces=$(cd /sys/class/net && echo *)"
 echo "uptime_days=$(($(cut -d. -f1 /proc/uptime) / 86400))"
@@ -27,7 +28,12 @@ echo "pids_limit=$(limit pids.max pids/pids.max)"
 witness --mem 134217728 > /dev/null 2>&1
 echo "big_child_status=$?"
 echo "hundred_children=$(witness --fork 100)"
-timeout 1 sh -c 'while :; do :; done' 2> /dev/null
-echo "throttled_periods=$(limit cpu.stat cpu/cpu.stat | sed 's/.*nr_throttled \([0-9]*\).*/\1/')"
+throttled() { limit cpu.stat cpu/cpu.stat | sed 's/.*nr_throttled \([0-9]*\).*/\1/'; }
+# On a busy machine a short loop may not even get its share.
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    timeout 1 sh -c 'while :; do :; done' 2> /dev/null
+    [ "$(throttled)" = 0 ] || break
+done
+echo "throttled_periods=$(throttled)"
 
 echo "witness=$(witness)"
