@@ -29,6 +29,35 @@ pub(super) fn groups(plan: &CgroupsPlan) -> Result<Join> {
     done
 }
 
+/// In a scope that systemd has made around `pid`: makes what it left out (hierarchies of v1 that it does not use), writes the limits and
+/// moves the process there. The controllers of v2 are systemd's to share out.
+pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<()> {
+    for group in &plan.groups {
+        if group.is_v2() {
+            if !group.dir.is_dir() {
+                return Err(
+                    Error::new(format!("systemd made the scope, but not at {}", group.dir.display())).config("linux.cgroupsPath")
+                );
+            }
+            continue;
+        }
+        directory(group, &mut Made::default())?;
+        if group.controllers.iter().any(|c| c == "cpuset") {
+            fill_cpuset(group, &plan.writes)?;
+        }
+    }
+    write::all(&plan.groups, &plan.writes)?;
+    for group in &plan.groups {
+        if group.is_v2() {
+            open(plan, group, &mut Join::default())?;
+            continue;
+        }
+        let procs = group.dir.join("cgroup.procs");
+        write::put(&procs, &pid.to_string()).at(|| format!("write {pid} to {}", procs.display()))?;
+    }
+    Ok(())
+}
+
 fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {
     let mut join = Join::default();
     let mut skipped = vec![false; plan.groups.len()];

@@ -14,6 +14,7 @@ mod freezer;
 mod join;
 mod make;
 mod paths;
+mod systemd;
 mod tree;
 mod update;
 mod v1;
@@ -62,6 +63,8 @@ pub struct CgroupsPlan {
     /// Groups that cannot be made are left out: rootless, and no limit was asked for.
     optional: bool,
     check_before_update: bool,
+    /// Driver systemd: the unit to ask for.
+    unit: Option<systemd::Unit>,
 }
 
 /// What later commands need to find the groups again; kept in the state.
@@ -74,6 +77,9 @@ pub struct Record {
     /// `memory.checkBeforeUpdate` of the config: `update` obeys it.
     #[serde(default)]
     pub check_before_update: bool,
+    /// Driver systemd: the unit, and whether the user's own manager has it.
+    #[serde(default)]
+    pub unit: Option<(String, bool)>,
 }
 
 /// How the new process gets in.
@@ -108,8 +114,17 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut W
     if driver == Driver::Disabled {
         return disabled(plan, &resources, host, warnings);
     }
-    plan.groups = paths::cgroupfs(host, linux.cgroups_path().as_deref(), id)?;
+    let path = linux.cgroups_path().as_deref();
+    let mut unit = (driver == Driver::Systemd).then(|| systemd::plan(path, id, host.rootless)).transpose()?;
+    plan.groups = match &unit {
+        Some(unit) => paths::systemd(host, &unit.slice, &unit.name, unit.user)?,
+        None => paths::cgroupfs(host, path, id)?,
+    };
     plan.writes = values::plan(&plan.groups, &resources, Occasion::Create, warnings)?;
+    if let Some(unit) = &mut unit {
+        unit.describe_to_systemd(spec, &plan.writes, (!host.cgroups.is_unified()).then_some(&rules), id)?;
+    }
+    plan.unit = unit;
     plan.optional = host.rootless && plan.writes.is_empty();
     plan.devices = rules.lines().collect();
     plan.add_devices(&rules, host)?;
@@ -131,9 +146,10 @@ fn disabled(plan: CgroupsPlan, resources: &LinuxResources, host: &Host, warnings
     Ok(plan)
 }
 
-/// Makes the groups and writes the limits. What was made is removed again on failure.
+/// Makes the groups and writes the limits. What was made is removed again on failure. With systemd ([`CgroupsPlan::needs_pid`])
+/// nothing can be made yet: [`adopt`] does it.
 pub fn apply_from_parent(plan: &CgroupsPlan) -> Result<Join> {
-    make::groups(plan)
+    if plan.needs_pid() { Ok(Join::default()) } else { make::groups(plan) }
 }
 
 /// The way into the container's groups for another process (`exec`), by `sub` perhaps further below. `init` is the pid of the
@@ -151,9 +167,13 @@ pub fn apply(join: &Join) -> Result<()> {
     Ok(())
 }
 
-/// Outside, after the clone: puts the process `pid` in the group, where [`CgroupsPlan::needs_pid`].
-pub fn adopt(_plan: &CgroupsPlan, _pid: i32) -> Result<()> {
-    Ok(())
+/// Outside, after the clone and while init waits: asks systemd for the scope around `pid`, then writes what systemd has no property
+/// for. Does nothing for other drivers. What was made goes with [`remove`].
+pub fn adopt(plan: &CgroupsPlan, pid: i32) -> Result<()> {
+    match &plan.unit {
+        Some(unit) => unit.start(pid).and_then(|()| make::in_scope(plan, pid)),
+        None => Ok(()),
+    }
 }
 
 /// How often the out-of-memory killer struck in the groups; 0 if that cannot be known.
@@ -169,7 +189,10 @@ pub fn oom_kills(record: &Record) -> u64 {
 
 /// Writes changed limits to existing groups (`update`). Zeros mean unset; on failure the old limits hold.
 pub fn update(record: &Record, _host: &Host, resources: &LinuxResources) -> Result<()> {
-    update::apply(record, &record.groups(), resources)
+    update::apply(record, &record.groups(), resources, |writes| match &record.unit {
+        Some((unit, user)) => systemd::update(unit, *user, writes),
+        None => Ok(()),
+    })
 }
 
 /// Freezes or thaws all processes of the groups and waits until it is so.
@@ -200,8 +223,14 @@ pub fn kill_all(record: &Record) -> Result<()> {
 
 /// Removes the groups with all below them. Missing groups are no error; groups still busy are waited for.
 pub fn remove(record: &Record) -> Result<()> {
+    let stopped = record.unit.as_ref().map_or(Ok(()), |(unit, user)| systemd::stop(unit, *user));
     // All are tried; the first failure is told.
-    record.places().into_iter().map(|(dir, _)| tree::remove(dir)).fold(Ok(()), Result::and)
+    let removed = record.places().into_iter().map(|(dir, _)| tree::remove(dir)).fold(Ok(()), Result::and);
+    match stopped {
+        // No manager, but no group either: nothing is left of the unit.
+        Err(e) if e.code_text() == Some("E-BUS") && removed.is_ok() => Ok(()),
+        stopped => stopped.and(removed),
+    }
 }
 
 impl CgroupsPlan {
@@ -245,17 +274,18 @@ impl CgroupsPlan {
             driver: self.driver,
             paths: self.groups.iter().flat_map(|g| self.paths_of(g)).collect(),
             check_before_update: self.check_before_update,
+            unit: self.unit.as_ref().map(|u| (u.name.clone(), u.user)),
         }
     }
 
     /// Whether the group is made only after the clone, with the process id (systemd).
     pub fn needs_pid(&self) -> bool {
-        false
+        self.unit.is_some()
     }
 
     /// Whether init has v1 groups to enter.
     pub fn joins_v1(&self) -> bool {
-        self.groups.iter().any(|g| !g.is_v2())
+        self.unit.is_none() && self.groups.iter().any(|g| !g.is_v2())
     }
 
     /// The memory limit in bytes, if there is one.
@@ -267,7 +297,12 @@ impl CgroupsPlan {
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         let name = |g: &Group| if g.is_v2() { "v2".to_owned() } else { g.controllers.join(",") };
-        let mut lines: Vec<String> = self.groups.iter().map(|g| format!("mkdir {} ({})", g.dir.display(), name(g))).collect();
+        let verb = if self.unit.is_some() { "use" } else { "mkdir" };
+        let mut lines: Vec<String> = self.groups.iter().map(|g| format!("{verb} {} ({})", g.dir.display(), name(g))).collect();
+        if let Some(unit) = &self.unit {
+            lines.insert(0, format!("ask systemd for the scope {} in {}", unit.name, unit.slice));
+            lines.extend(unit.lines());
+        }
         lines.extend(self.writes.iter().map(|w| format!("write {}: {} = {}", name(&self.groups[w.group]), w.file, w.text)));
         if let Some(program) = &self.program {
             lines.push(format!(

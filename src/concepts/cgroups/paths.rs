@@ -101,17 +101,18 @@ fn groups(host: &Host, named: &Path, wanted: &Path, start: impl Fn(&Hierarchy) -
     Ok(found)
 }
 
-/// The group of the user's service manager, from rrun's own group if it runs below it (systemd.special(7)).
+/// The group of the user's service manager, from rrun's own group if it runs below it (systemd.special(7)). In a user namespace
+/// the manager's user has another number than `uid`.
 fn user_manager(own: &Path, uid: u32) -> PathBuf {
-    let service = format!("user@{uid}.service");
+    let manager = |name: &str| name.starts_with("user@") && name.ends_with(".service");
     let mut path = PathBuf::new();
     for part in own.components() {
         path.push(part);
-        if part.as_os_str() == service.as_str() {
+        if part.as_os_str().to_str().is_some_and(manager) {
             return path;
         }
     }
-    format!("user.slice/user-{uid}.slice/{service}").into()
+    format!("user.slice/user-{uid}.slice/user@{uid}.service").into()
 }
 
 /// The directory of a slice: `a-b.slice` lies in `a.slice/a-b.slice`, `-.slice` is the root (systemd.slice(5)).

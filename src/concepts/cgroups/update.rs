@@ -17,8 +17,13 @@ struct Old {
 }
 
 /// Writes what `resources` asks for; zeros mean unset. Device rules are not touched: engines send back the whole section of the
-/// config, and plugins may have widened the rules meanwhile.
-pub(super) fn apply(record: &Record, groups: &[Group], resources: &LinuxResources) -> Result<()> {
+/// config, and plugins may have widened the rules meanwhile. `finish` is told what holds now; if it fails, all is taken back.
+pub(super) fn apply(
+    record: &Record,
+    groups: &[Group],
+    resources: &LinuxResources,
+    finish: impl FnOnce(&[Write]) -> Result<()>,
+) -> Result<()> {
     let now = current(record);
     let writes = values::plan(groups, resources, Occasion::Update(&now), &mut Warnings::default())?;
     let mut old = Vec::new();
@@ -41,7 +46,20 @@ pub(super) fn apply(record: &Record, groups: &[Group], resources: &LinuxResource
             Ok(()) => done.extend(old),
         }
     }
-    Ok(())
+    finish(&settled(groups, &writes)).map_err(|e| back(&done, e))
+}
+
+/// The values as systemd needs them: a quota means nothing without its period, which the update may not have named.
+fn settled(groups: &[Group], writes: &[Write]) -> Vec<Write> {
+    let mut settled = writes.to_vec();
+    let Some(cpu) = writes.iter().find(|w| w.file == "cpu.max" || w.file.starts_with("cpu.cfs_")) else { return settled };
+    settled.retain(|w| w.group != cpu.group || !(w.file == "cpu.max" || w.file.starts_with("cpu.cfs_")));
+    for file in ["cpu.max", "cpu.cfs_period_us", "cpu.cfs_quota_us"] {
+        if let Ok(text) = write::read(&groups[cpu.group].dir.join(file)) {
+            settled.push(Write { file: file.to_owned(), text, ..cpu.clone() });
+        }
+    }
+    settled
 }
 
 /// What the file says now; `None` if it is missing and need not be there. Lines per device are looked up by their first word.
@@ -124,30 +142,22 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let file = |name: &str| dir.path().join(name);
         std::fs::write(file("pids.max"), "10").expect("write");
-        std::fs::create_dir(file("cpu.weight")).expect("mkdir");
         let record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
         let groups = [Group { mountpoint: PathBuf::from("/"), dir: dir.path().to_owned(), controllers: vec![] }];
-        let write = |json| serde_json::from_value::<LinuxResources>(json).expect("resources");
-        let e = apply(
-            &record,
-            &groups,
-            &write(serde_json::json!({"pids": {"limit": 20}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}]})),
-        );
-        assert_eq!(e.expect_err("missing").config_text(), Some("linux.resources.hugepageLimits[0]"));
-        assert_eq!(
-            std::fs::read_to_string(file("pids.max")).expect("read"),
-            "10",
-            "nothing is written before all files are known to be there"
-        );
+        let resources = |json| serde_json::from_value::<LinuxResources>(json).expect("resources");
+        let change = |json, finish: fn(&[Write]) -> Result<()>| apply(&record, &groups, &resources(json), finish);
+        let limit = || std::fs::read_to_string(file("pids.max")).expect("read");
+        let both = || serde_json::json!({"pids": {"limit": 20}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}]});
+        let e = change(both(), |_| Ok(())).expect_err("a file is missing");
+        assert_eq!(e.config_text(), Some("linux.resources.hugepageLimits[0]"));
+        assert_eq!(limit(), "10", "nothing is written before all files are known to be there");
         std::fs::create_dir(file("hugetlb.2MB.max")).expect("mkdir");
-        let e = apply(
-            &record,
-            &groups,
-            &write(serde_json::json!({"pids": {"limit": 20}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}]})),
-        );
-        assert!(e.is_err());
-        assert_eq!(std::fs::read_to_string(file("pids.max")).expect("read"), "10");
-        apply(&record, &groups, &write(serde_json::json!({"pids": {"limit": 20}}))).expect("update");
-        assert_eq!(std::fs::read_to_string(file("pids.max")).expect("read"), "20");
+        change(both(), |_| Ok(())).expect_err("a file cannot be written");
+        assert_eq!(limit(), "10");
+        let only = || serde_json::json!({"pids": {"limit": 20}});
+        change(only(), |_| Err(Error::new("systemd refuses"))).expect_err("refused");
+        assert_eq!(limit(), "10");
+        change(only(), |_| Ok(())).expect("update");
+        assert_eq!(limit(), "20");
     }
 }
