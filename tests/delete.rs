@@ -1,7 +1,6 @@
 //! `delete`: what is stopped goes, what runs stays, and `--force` leaves nothing of any wreck.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,6 +12,7 @@ crate::tests![
     force_of_nothing_is_success,
     force_deletes_every_wreck,
     force_ends_a_create_that_hangs,
+    force_ends_a_create_that_never_gives_up,
     many_at_once_agree,
     poststop_hooks_run_and_only_warn,
     what_outlives_init_goes_too,
@@ -49,9 +49,7 @@ fn force_deletes_whatever_it_is_doing() {
     }
     // And one whose rrun waits in the foreground, which then ends by itself.
     let mut run = b.command(["run", &b.id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start rrun");
-    while b.rrun(["list", "-q"]).ok().is_empty() || b.rrun(["state", &b.id]).out.contains("creat") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("it runs", || b.rrun(["state", &b.id]).out.contains("\"running\""));
     b.rrun(["delete", "--force", &b.id]).ok();
     run.wait().expect("wait");
     b.assert_no_trace();
@@ -87,23 +85,38 @@ fn force_deletes_every_wreck() {
     }
 }
 
-fn force_ends_a_create_that_hangs() {
+/// A bundle with a createRuntime hook that says it runs, then does `then`; and the file by which it says so.
+fn hanging(then: &str) -> (Bundle, std::path::PathBuf) {
     let mut b = Bundle::new(&["sleep", "100"]);
     let started = b.scratch("started");
-    // The hook ends when its container does: its stdin and the world stay open, so it has to look.
-    let wait = format!(
-        "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); echo > {}; while kill -0 $pid; do sleep 0.02; done",
-        started.display()
-    );
+    let script =
+        format!("pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); echo $$ > {0}.new; mv {0}.new {0}; {then}", started.display());
     b.config["hooks"] =
-        json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", wait], "env": ["PATH=/bin:/usr/bin"]}]});
+        json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]});
     b.write();
+    (b, started)
+}
+
+fn force_ends_a_create_that_hangs() {
+    // The hook ends when the container's init does, as one that talks to it would.
+    let (b, started) = hanging("while ! grep -q '^State:.Z' /proc/$pid/status; do sleep 0.02; done");
     let mut create = b.command(["create", &b.id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start rrun");
-    while !started.exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the hook runs", || started.exists());
     b.rrun(["delete", &b.id]).fails_with("that is not stopped: creating");
     b.rrun(["delete", "--force", &b.id]).ok();
+    assert!(!create.wait().expect("wait").success());
+    b.assert_no_trace();
+}
+
+fn force_ends_a_create_that_never_gives_up() {
+    let (b, started) = hanging("exec sleep 1000");
+    let mut create = b.command(["create", &b.id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start rrun");
+    wait_until("the hook runs", || started.exists());
+    let done = b.rrun(["delete", "--force", &b.id]);
+    // The hook is the engine's program and not ours to end; the test's it is.
+    let hook: i32 = std::fs::read_to_string(started).expect("read").trim().parse().expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(hook), nix::sys::signal::Signal::SIGKILL).expect("kill the hook");
+    done.ok();
     assert!(!create.wait().expect("wait").success());
     b.assert_no_trace();
 }

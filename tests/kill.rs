@@ -22,9 +22,7 @@ fn signals_arrive_however_they_are_written() {
     ]);
     b.run_detached();
     let got = b.rootfs().join("got");
-    while !b.rootfs().join("ready").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("the traps are set", || b.rootfs().join("ready").exists());
     let mut sent = String::new();
     for (signal, name) in
         [("", "TERM"), ("10", "USR1"), ("SIGUSR2", "USR2"), ("usr1", "USR1"), ("sigHup", "HUP"), ("TERM", "TERM")]
@@ -32,13 +30,7 @@ fn signals_arrive_however_they_are_written() {
         let args: Vec<&str> = ["kill", &b.id, signal].into_iter().filter(|a| !a.is_empty()).collect();
         b.rrun(args).ok();
         sent.push_str(&format!("{name}\n"));
-        for _ in 0..1000 {
-            if std::fs::read_to_string(&got).unwrap_or_default() == sent {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        assert_eq!(std::fs::read_to_string(&got).unwrap_or_default(), sent, "{signal}");
+        wait_until(&format!("{signal} arrives"), || std::fs::read_to_string(&got).unwrap_or_default() == sent);
     }
     assert_eq!(b.state()["status"], "running");
 }
@@ -94,14 +86,10 @@ fn without_a_pid_namespace_sigkill_reaches_all() {
     kinds.retain(|n| n["type"] != json!("pid"));
     b.run_detached();
     let pids = || -> Vec<i64> { serde_json::from_str(&b.rrun(["ps", "-f", "json", &b.id]).ok()).expect("JSON") };
-    while pids().len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("two processes", || pids().len() == 2);
     b.rrun(["kill", &b.id, "KILL"]).ok();
     b.wait_for("stopped");
-    while !pids().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("none is left", || pids().is_empty());
     b.rrun(["delete", &b.id]).ok();
     b.assert_no_trace();
 }

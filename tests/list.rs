@@ -99,9 +99,7 @@ fn ps_shows_only_the_container() {
     b.run_detached();
     let pids = || -> Vec<i64> { serde_json::from_str(&b.rrun(["ps", "--format", "json", &b.id]).ok()).expect("JSON") };
     // Two children of the shell; which of them is the last to appear is for the scheduler.
-    while pids().len() < 3 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("three processes", || pids().len() == 3);
     assert!(pids().contains(&b.state()["pid"].as_i64().expect("pid")));
     let table = b.rrun(["ps", &b.id]).ok();
     assert_eq!((table.lines().count(), table.matches("sleep 100").count()), (4, 3), "{table}");

@@ -80,7 +80,8 @@ fn a_recycled_pid_is_not_the_container() {
     b.run_detached();
     b.rrun(["kill", &b.id, "KILL"]).ok();
     b.wait_for("stopped");
-    // The pid now belongs to somebody else, who must not be hurt.
+    // The pid now belongs to somebody else, who must not be hurt. Start times count in hundredths of a second.
+    std::thread::sleep(std::time::Duration::from_millis(30));
     let mut other = std::process::Command::new("sleep").arg("100").spawn().expect("start sleep");
     change(&b, |state| state["pid"] = json!(other.id()));
     assert_eq!(b.state()["status"], "stopped");
@@ -113,9 +114,7 @@ fn it_does_not_wait_for_a_create_that_hangs() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("start rrun");
-    while !b.root().join(&b.id).join("rrun.json").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    wait_until("it is being made", || b.root().join(&b.id).join("rrun.json").exists());
     // Both answer while the hook still hangs.
     assert_eq!(b.state()["status"], "creating");
     assert!(b.rrun(["list"]).ok().contains("creating"));

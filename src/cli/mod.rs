@@ -145,10 +145,10 @@ pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::
 }
 
 fn topic(name: &str, words: &[OsString]) -> Result<Verb> {
-    let Some(word) = words.first() else {
+    let word = words.first().map(|w| w.to_string_lossy()).filter(|w| !w.starts_with('-'));
+    let Some(word) = word else {
         return Ok(Verb::Help(help::all(name)));
     };
-    let word = word.to_string_lossy();
     table::command(&word).map(|command| Verb::Help(help::of(name, command))).ok_or_else(|| unknown_command(&word))
 }
 

@@ -23,6 +23,9 @@ use super::{State, check_id, files};
 use crate::error::{At, Error, Result};
 use crate::suggest::closest;
 
+/// What engines take for "no such container".
+pub const MISSING: &str = "container does not exist";
+
 /// How long a command waits for another one that holds the container.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any state: what is longer is not ours.
@@ -120,7 +123,7 @@ impl StateRoot {
 fn no_container(id: &str, root: &Path, ids: &[String]) -> Error {
     let similar = closest(id, ids.iter().map(String::as_str)).map_or_else(String::new, |near| format!(", similar: {near}"));
     let hint = format!("no container {id} under {}{similar}; rrun list shows those there are", root.display());
-    Error::new("container does not exist").code("E-NOID").hint(hint)
+    Error::new(MISSING).code("E-NOID").hint(hint)
 }
 
 impl StateDir {
@@ -223,19 +226,25 @@ impl StateDir {
 
     /// Whether a command holds the container: we, or another process.
     pub fn is_held(&self) -> bool {
+        self.lock.is_some() || self.holder().is_some()
+    }
+
+    /// The process that holds the container, if it is not this one.
+    pub fn holder(&self) -> Option<i32> {
         // To open the lock file a second time and close it would end a lock of our own (fcntl(2)).
         if self.lock.is_some() {
-            return true;
+            return None;
         }
         let Ok(file) = openat(&self.dir, "lock", OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) else {
-            return false;
+            return None;
         };
         let mut lock = whole_file();
-        fcntl(&file, FcntlArg::F_GETLK(&mut lock)).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
+        fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+        (i32::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid)
     }
 
     fn gone(&self) -> Error {
-        Error::new("container does not exist").code("E-NOID")
+        Error::new(MISSING).code("E-NOID")
     }
 
     /// The container's id: the name of the directory.

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Outcome, kill};
+use super::Outcome;
+use super::kill::{self, NOT_RUNNING};
 use crate::cli::{DeleteArgs, Global};
 use crate::concepts::{cgroups, hooks, layers};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
-use crate::state::{State, StateDir, Status};
+use crate::state::{MISSING, State, StateDir, Status};
+use crate::sys::process::{pidfd_open, pidfd_signal};
 
 /// How long init may take to die after SIGKILL: it may hold much memory, or wait for a disk.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,11 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Deletes a stopped or created container; with `--force` any, and none is no error.
 pub fn run(global: &Global, args: &DeleteArgs, journal: &mut Journal) -> Result<Outcome> {
     let mut dir = match StateDir::read(&global.root, &args.id) {
-        Err(e) if args.force && e.op_text() == "container does not exist" => return Ok(Outcome::default()),
+        Err(e) if args.force && e.op_text() == MISSING => return Ok(Outcome::default()),
         dir => dir?,
     };
     if args.force {
-        return force(dir, journal).map(|()| Outcome::default());
+        return match force(dir, journal) {
+            // Whoever held it, or another delete, was faster.
+            Err(e) if e.op_text() == MISSING => Ok(Outcome::default()),
+            done => done.map(|()| Outcome::default()),
+        };
     }
     // Asked before the lock as well: a foreground `run` may hold it for as long as the container lives.
     check_deletable(&dir, &dir.load()?)?;
@@ -53,15 +59,7 @@ fn check_deletable(dir: &StateDir, state: &State) -> Result<Status> {
 /// Kills whatever is left and removes it.
 fn force(mut dir: StateDir, journal: &mut Journal) -> Result<()> {
     if !dir.try_acquire()? {
-        // A command holds it: a create that hangs in a hook, perhaps. Without its container it will give up.
-        if let Some(state) = dir.salvage() {
-            end(&state)?;
-        }
-        match dir.acquire() {
-            // It cleaned up after itself.
-            Err(e) if e.op_text() == "container does not exist" => return Ok(()),
-            acquired => acquired?,
-        }
+        take_over(&mut dir)?;
     }
     let Some(state) = dir.salvage() else {
         // Nothing is known of it: it was killed before it made anything, as its record comes first.
@@ -71,11 +69,27 @@ fn force(mut dir: StateDir, journal: &mut Journal) -> Result<()> {
     destroy(dir, &state, journal)
 }
 
+/// Gets the lock from a command that holds it: a `run` in the foreground, or a `create` that hangs in a hook. Without its
+/// container it gives up and cleans up; if it does not, it is ended as well.
+fn take_over(dir: &mut StateDir) -> Result<()> {
+    if let Some(state) = dir.salvage() {
+        end(&state)?;
+    }
+    let Err(error) = dir.acquire() else { return Ok(()) };
+    let Some(pid) = dir.holder() else { return Err(error) };
+    let Ok(holder) = pidfd_open(pid) else { return dir.acquire() };
+    // Compared after opening, so that the handle is of the process that holds the lock, not of one that got its pid.
+    if dir.holder() == Some(pid) {
+        pidfd_signal(holder.as_fd(), libc::SIGKILL).at(|| format!("end the command that holds container {}", dir.id()))?;
+    }
+    dir.acquire()
+}
+
 /// Kills init and all that lives in the groups, and waits until they are gone.
 fn end(state: &State) -> Result<()> {
     if let Some(init) = state.init()? {
         match kill::send(state, libc::SIGKILL) {
-            Err(e) if e.op_text() != "container not running" => return Err(e),
+            Err(e) if e.op_text() != NOT_RUNNING => return Err(e),
             _ => wait_for_end(init.as_fd(), &state.id)?,
         }
     }

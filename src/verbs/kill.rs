@@ -32,7 +32,8 @@ pub fn run(global: &Global, args: &KillArgs, journal: &mut Journal) -> Result<Ou
     }
 }
 
-const NOT_RUNNING: &str = "container not running";
+/// What engines take for "gone already".
+pub const NOT_RUNNING: &str = "container not running";
 
 /// Sends `signal` to init, and SIGKILL to all when init's death would not end them.
 pub fn send(state: &State, signal: i32) -> Result<()> {

@@ -323,6 +323,18 @@ impl Drop for Bundle {
     }
 }
 
+/// Waits until something is so, at most ten seconds; `what` is said when it never was.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("not within ten seconds: {what}");
+}
+
 /// The directories of all hierarchies whose name is `name`.
 pub fn groups_named(name: &str) -> Vec<PathBuf> {
     let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", name]).output().expect("run find");
