@@ -10,6 +10,7 @@ mod fixtures;
 mod lifecycle;
 mod namespaces;
 mod readme;
+mod seccomp;
 mod support;
 mod users;
 

@@ -44,6 +44,7 @@ pub fn collect() -> Vec<Trial> {
         crate::lifecycle::tests(),
         crate::namespaces::tests(),
         crate::readme::tests(),
+        crate::seccomp::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
