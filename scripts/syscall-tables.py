@@ -17,7 +17,7 @@ COLUMNS = [
     ("x32", "x32", "asm/unistd_x32.h", ["-D__X32_SYSCALL_BIT=0x40000000"], 0x40000000),
     ("aarch64", "arm64", "asm/unistd.h", GENERIC64, 0),
     ("arm", "armhf", "asm/unistd.h", ["-D__ARM_EABI__"], 0),
-    ("riscv64", "riscv64", "asm/unistd.h", GENERIC64 + ["-D__riscv_xlen=64"], 0),
+    ("riscv64", "riscv64", "asm/unistd.h", GENERIC64 + ["-D__SIZEOF_POINTER__=8"], 0),
     # Debian 12 has no headers for it: the generic table with the choices of arch/loongarch (Linux 6.11).
     ("loongarch64", "arm64", "asm-generic/unistd.h", GENERIC64 + ["-D__ARCH_WANT_NEW_STAT", "-D__ARCH_WANT_SYS_CLONE3"], 0),
     ("ppc64", "ppc64", "asm/unistd_64.h", [], 0),

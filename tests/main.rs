@@ -27,6 +27,7 @@ mod network;
 mod notify;
 mod readme;
 mod scheduling;
+mod seccomp;
 mod signals;
 mod spec;
 mod state;

@@ -5,10 +5,16 @@
     seccomp_oracle.py compile < PROFILE...          one linux.seccomp document per line of standard input
 
 For each profile one line of JSON: {"profile": ..., "filter": hex of struct sock_filter, "little": bool, "ends": {arch: highest
-number that the profile names}} or {"profile": ..., "error": text}. The way from profile to rules is runc's: a rule with the
-default action is left out, conditions that share an argument are separate rules.
+number that the profile names}, "decisions": ...} or {"profile": ..., "error": text}. The way from profile to rules is runc's:
+a rule with the default action is left out, conditions that share an argument are separate rules.
+
+"decisions" is libseccomp's own picture (its pseudo filter code) of the calls with conditions: {arch: {number: level}}, where a
+level is a list of nodes that are tried in turn, a node is [argument, high half?, mask, operator, value, then, else], and
+"then" and "else" are an action, a level, or null (on to the next node). It is needed because libseccomp 2.5 turns some of
+these pictures into wrong instructions: two LT or LE rules on one argument of 64 bits, for example, compare the lower half
+with a value for the upper one, as the register is not loaded again.
 """
-import json, random, sys, tempfile
+import functools, json, random, re, sys, tempfile
 
 import seccomp
 from seccomp import Arch, Arg, Attr, SyscallFilter
@@ -35,17 +41,15 @@ def argument(a):
     return Arg(a["index"], OPERATORS[a["op"]], a["value"], a.get("valueTwo", 0))
 
 
-def add(target, rule, default):
+def add(target, rule, default, archs):
     what = action(rule["action"], rule.get("errnoRet"))
     if what == default:
         return
     for name in rule["names"]:
-        try:
-            number = seccomp.resolve_syscall(Arch.NATIVE, name)
-        except ValueError:
+        # Left to itself, libseccomp makes rules for calls that no architecture of the filter has, which can contradict.
+        if all(resolve(a, name) < 0 for a in archs):
             continue
-        if number == -1:
-            continue
+        number = resolve("NATIVE", name)
         args = rule.get("args", [])
         indices = [a["index"] for a in args]
         split = len(set(indices)) != len(indices)
@@ -53,21 +57,31 @@ def add(target, rule, default):
             target.add_rule(what, number, *map(argument, group))
 
 
-def ends(profile, archs):
-    names = [n for rule in profile.get("syscalls", []) for n in rule["names"]]
-    found = {}
-    for name in archs:
-        numbers = [n for n in (resolve(arch(name), call) for call in names) if n >= 0]
-        if numbers:
-            found[name] = max(n for n in numbers)
-    return found
-
-
-def resolve(on, call):
+def resolve(name, call):
     try:
-        return seccomp.resolve_syscall(on, call)
+        return seccomp.resolve_syscall(arch(name), call)
     except ValueError:
         return -1
+
+
+def ends(profile, archs):
+    names = {n for rule in profile.get("syscalls", []) for n in rule["names"]}
+    # ARM's private calls lie far above the table.
+    numbers = {name: [n for call, n in calls(name).items() if call in names and (name != "ARM" or n < 0xF0000)] for name in archs}
+    return {name: max(found) for name, found in numbers.items() if found}
+
+
+@functools.cache
+def calls(name):
+    """Name to number. Asked by number: by name, calls that can be multiplexed have no number of their own."""
+    found = {}
+    base = 0x40000000 if name == "X32" else 0
+    for number in [*range(base, base + 7000), *range(0xF0000, 0xF0010)]:
+        try:
+            found[seccomp.resolve_syscall(arch(name), number).decode()] = number
+        except ValueError:
+            pass
+    return found
 
 
 def compiled(profile):
@@ -85,23 +99,69 @@ def compiled(profile):
     if not big and "X86_64" not in archs:
         archs.insert(0, "X86_64")
     for rule in profile.get("syscalls", []):
-        add(target, rule, default)
+        add(target, rule, default, archs)
     with tempfile.TemporaryFile() as out:
         target.export_bpf(out)
         out.seek(0)
-        return {"filter": out.read().hex(), "little": not big, "ends": ends(profile, archs), "archs": archs}
+        bpf = out.read().hex()
+    target.set_attr(Attr.CTL_OPTIMIZE, 1)
+    with tempfile.TemporaryFile("w+") as out:
+        target.export_pfc(out)
+        out.seek(0)
+        decisions = pictures(out.read().splitlines())
+    return {"filter": bpf, "little": not big, "ends": ends(profile, archs), "archs": archs, "decisions": decisions}
+
+
+RAW = {"KILL_PROCESS": 0x80000000, "KILL": 0, "TRAP": 0x30000, "ERRNO": 0x50000, "TRACE": 0x7FF00000, "LOG": 0x7FFC0000, "ALLOW": 0x7FFF0000}
+
+
+def raw(text):
+    kind, _, number = text.removeprefix("action ").rstrip(";").rstrip(")").partition("(")
+    return int(kind, 16) if kind.startswith("0x") else RAW[kind] | int(number or 0)
+
+
+def pictures(lines):
+    lines = [(len(l) - len(l.lstrip()), l.strip()) for l in lines if l.strip() and not re.match(r"\s*# (?!filter for arch)", l)]
+    found, at = {}, 0
+    while at < len(lines):
+        depth, text = lines[at]
+        at += 1
+        if text.startswith("# filter for arch"):
+            here = found.setdefault(text.split()[4].upper(), {})
+        elif text.startswith("if ($syscall =="):
+            number = int(text.split()[3].rstrip(")"))
+            if lines[at][1].startswith("if ("):
+                here[number], at = level(lines, at)
+    return found
+
+
+def level(lines, at):
+    """The nodes from line `at` on that stand at its depth, and the line behind them."""
+    depth, nodes = lines[at][0], []
+    while at < len(lines) and lines[at][0] == depth and lines[at][1].startswith("if ("):
+        arg, half, mask, op, value = re.fullmatch(r"if \(\$a(\d)(\.hi32|\.lo32|)(?: & (0x\w+))? (==|>=|>) (\d+)\)", lines[at][1]).groups()
+        node = [int(arg), half == ".hi32", int(mask or "0xffffffff", 16), op, int(value)]
+        at += 1
+        then, at = branch(lines, at, depth)
+        other = None
+        if at < len(lines) and lines[at] == (depth, "else"):
+            other, at = branch(lines, at + 1, depth)
+        nodes.append(node + [then, other])
+    return nodes, at
+
+
+def branch(lines, at, depth):
+    if at >= len(lines) or lines[at][0] <= depth:
+        return None, at
+    if lines[at][1].startswith("action"):
+        return raw(lines[at][1]), at + 1
+    return level(lines, at)
 
 
 def names_of(archs):
-    found = set()
-    for name in archs:
-        for number in range(7000):
-            try:
-                call = seccomp.resolve_syscall(arch(name), number)
-            except ValueError:
-                continue
-            found.add(call.decode() if isinstance(call, bytes) else call)
-    return sorted(found)
+    # Debian's libseccomp 2.5.4 knows the number of the first on x86-64 only (it has one everywhere), and cannot find the
+    # second from x86-64.
+    return sorted(set().union(*map(calls, archs)) - {"map_shadow_stack", "sys_debug_setcontext"})
 
 
 def value(rng):
@@ -109,8 +169,12 @@ def value(rng):
                        (1 << 63) + 2, (1 << 64) - 1, rng.getrandbits(64), rng.getrandbits(32)])
 
 
-def condition(rng, index):
-    op = rng.choice(list(OPERATORS))
+def condition(rng, index, last, main):
+    # Only the last condition of a rule may be of a kind that libseccomp splits into two ways of being true (NE and the
+    # order operators): it shares what follows them between rules, so that one rule's conditions come to hold for another.
+    # And where NE, LT or LE of two rules with different actions overlap, its answer depends on which half differs.
+    plain = ["SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"]
+    op = rng.choice(plain if not last else list(OPERATORS) if main else plain + ["SCMP_CMP_GE", "SCMP_CMP_GT"])
     found = {"index": index, "op": op, "value": value(rng)}
     if op == "SCMP_CMP_MASKED_EQ":
         found["valueTwo"] = value(rng) & found["value"]
@@ -134,7 +198,8 @@ def random_profile(rng, archs, names):
         indices = sorted(rng.sample(range(6), rng.choice([1, 1, 1, 2, 3])))
         if rng.random() < 0.1:
             indices.append(indices[0])
-        rule["args"] = [condition(rng, i) for i in indices]
+        split = len(set(indices)) < len(indices)
+        rule["args"] = [condition(rng, i, split or i == indices[-1], what == main) for i in indices]
         if "write" not in rule["names"] or what != "SCMP_ACT_NOTIFY":
             profile["syscalls"].append(rule)
     rng.shuffle(profile["syscalls"])

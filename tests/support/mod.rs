@@ -63,6 +63,7 @@ pub fn collect() -> Vec<Trial> {
         crate::notify::tests(),
         crate::readme::tests(),
         crate::scheduling::tests(),
+        crate::seccomp::tests(),
         crate::signals::tests(),
         crate::spec::tests(),
         crate::state::tests(),

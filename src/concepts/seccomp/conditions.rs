@@ -4,6 +4,8 @@
 //! of the conditional ones the first that matches decides, in an order of libseccomp's own (higher arguments first, then
 //! equality before less before greater, then greater values first), whatever the order in the profile.
 
+use std::ops::Range;
+
 use oci_spec::runtime::LinuxSeccompOperator as Operator;
 
 use super::architecture::Architecture;
@@ -17,6 +19,8 @@ const MOST_VISITS: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conditional {
     parts: Vec<Part>,
+    /// Their questions in order.
+    ranked: Vec<(Rank, Test)>,
     /// `SECCOMP_RET_*` when all conditions hold.
     pub action: u32,
 }
@@ -46,11 +50,8 @@ impl Conditional {
     pub fn new(conditions: &[Condition], code: Option<u64>, action: u32, on: &Architecture) -> Self {
         let code = code.map(|value| Condition { index: 0, operator: Operator::ScmpCmpEq, value, mask: u64::MAX });
         let own = conditions.iter().filter(|c| code.is_none() || c.index != 0);
-        Self { parts: code.iter().chain(own).filter_map(|c| Part::new(c, on)).collect(), action }
-    }
-
-    fn ranked(&self) -> Vec<(Rank, Test)> {
-        self.parts.iter().flat_map(Part::ranked).collect()
+        let parts: Vec<Part> = code.iter().chain(own).filter_map(|c| Part::new(c, on)).collect();
+        Self { ranked: parts.iter().flat_map(Part::ranked).collect(), parts, action }
     }
 
     /// Whether every call matches.
@@ -105,32 +106,50 @@ impl Part {
 
 /// The rules of one call, in the order in which they decide.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Conditionals(Vec<Conditional>);
+pub struct Conditionals {
+    rules: Vec<Conditional>,
+    /// When each of them came.
+    turns: Vec<usize>,
+}
 
 impl Conditionals {
     /// Adds a rule at its place. False if it contradicts an earlier one: the same conditions, or fewer, with another action.
     pub fn add(&mut self, new: Conditional) -> bool {
-        if self.0.iter().any(|old| old.action != new.action && old.parts.starts_with(&new.parts)) {
+        if self.rules.iter().any(|old| old.action != new.action && old.parts.starts_with(&new.parts)) {
             return false;
         }
-        let questions = new.ranked();
-        let shared = |old: &Conditional| old.ranked().iter().zip(&questions).take_while(|(a, b)| a.1 == b.1).count();
         // Rules that begin with the same questions stand together. The new one belongs to those it shares most with.
-        let most = self.0.iter().map(shared).max().unwrap_or(0);
-        let end = self.0.iter().rposition(|old| shared(old) == most).map_or(0, |at| at + 1);
-        let before = |old: &Conditional| match (old.ranked().get(most), questions.get(most)) {
-            (Some(old), Some(new)) => old.0 < new.0,
-            _ => false,
-        };
-        let at = self.0.iter().position(|old| shared(old) == most && before(old)).unwrap_or(end);
-        self.0.insert(at, new);
+        let shared = |old: &Conditional| old.ranked.iter().zip(&new.ranked).take_while(|(a, b)| a.1 == b.1).count();
+        let shares: Vec<usize> = self.rules.iter().map(shared).collect();
+        let most = shares.iter().copied().max().unwrap_or(0);
+        let family = shares.iter().position(|s| *s == most).unwrap_or(0)..shares.iter().rposition(|s| *s == most).map_or(0, |at| at + 1);
+        let at = new.ranked.get(most).and_then(|(rank, _)| self.place(family.clone(), most, *rank)).unwrap_or(family.end);
+        self.rules.insert(at, new);
+        self.turns.insert(at, self.turns.len());
         true
+    }
+
+    /// Where a rule that differs from its `family` in question `depth` goes before others. Rules that share that question
+    /// have one rank, which is that of the one that came first.
+    fn place(&self, family: Range<usize>, depth: usize, rank: Rank) -> Option<usize> {
+        let mut at = family.start;
+        while at < family.end {
+            let question = self.rules[at].ranked.get(depth).map(|(_, test)| test);
+            let alike = |i: &usize| self.rules[*i].ranked.get(depth).map(|(_, test)| test) == question;
+            let end = (at..family.end).take_while(alike).last().map_or(at, |last| last) + 1;
+            let first = (at..end).min_by_key(|i| self.turns[*i])?;
+            if self.rules[first].ranked.get(depth).is_some_and(|(theirs, _)| *theirs < rank) {
+                return Some(at);
+            }
+            at = end;
+        }
+        None
     }
 
     /// Builds the part of the diagram that decides; `default` is for calls that no rule matches.
     pub fn build(&self, diagram: &mut Diagram, default: Id) -> Id {
         let start = diagram.len();
-        let mut walk = Walk { rules: &self.0, default, diagram, answers: Vec::new(), visits: 0 };
+        let mut walk = Walk { rules: &self.rules, default, diagram, answers: Vec::new(), visits: 0 };
         if let Some(root) = walk.ask(0, 0, Stage::Above) {
             return root;
         }
@@ -140,7 +159,7 @@ impl Conditionals {
 
     /// Every question of every rule, one after the other: grows with the number of rules only.
     fn build_plainly(&self, diagram: &mut Diagram, default: Id) -> Id {
-        self.0.iter().rev().fold(default, |next, rule| {
+        self.rules.iter().rev().fold(default, |next, rule| {
             let verdict = diagram.verdict(rule.action);
             rule.parts.iter().rev().fold(verdict, |holds, part| {
                 let (positive, negative) = if part.wanted { (holds, next) } else { (next, holds) };
