@@ -1,9 +1,11 @@
 //! Readiness: what a service in the container says reaches the host's service manager, and nothing else does.
 
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use serde_json::json;
 
 use crate::support::*;
@@ -28,24 +30,17 @@ impl Manager {
     fn new(bundle: &Bundle) -> Self {
         let path = bundle.scratch("manager");
         let socket = UnixDatagram::bind(&path).expect("bind");
-        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
         Self { socket, path: path.to_string_lossy().into_owned() }
     }
 
-    /// The next message, and whether a descriptor came with it (which ends the sender's wait for a barrier).
+    /// The next message. A descriptor that comes with it is closed, which says that the message was read.
     fn hear(&self) -> String {
-        use std::os::fd::AsFd;
+        let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut polled, 20_000_u16), Ok(1), "nothing was said");
         let mut bytes = [0; 4096];
-        poll_in(&self.socket);
         let (length, _) = rrun::sys::fd::receive(self.socket.as_fd(), &mut bytes).expect("receive");
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
-}
-
-fn poll_in(socket: &UnixDatagram) {
-    use std::os::fd::AsFd;
-    let mut polled = [nix::poll::PollFd::new(socket.as_fd(), nix::poll::PollFlags::POLLIN)];
-    assert_eq!(nix::poll::poll(&mut polled, 20_000_u16), Ok(1), "nothing was said");
 }
 
 /// A command that knows the manager, with nothing of the test's stdio.
@@ -104,7 +99,7 @@ fn a_detached_run_waits_as_well() {
     let manager = Manager::new(&bundle);
     bundle.write();
     let mut run = command(&bundle, &manager, &["run", "--detach"]).spawn().expect("run");
-    bundle.wait_for("running");
+    say(&bundle, "STATUS=loading");
     is_waiting(&mut run);
     say(&bundle, "READY=1");
     assert_eq!(manager.hear(), format!("MAINPID={}\nREADY=1\n", bundle.state()["pid"]));
@@ -117,7 +112,6 @@ fn in_the_foreground_rrun_stays_the_main_process() {
     let manager = Manager::new(&bundle);
     bundle.write();
     let mut run = command(&bundle, &manager, &["run"]).spawn().expect("run");
-    bundle.wait_for("running");
     say(&bundle, "READY=1");
     assert_eq!(manager.hear(), "READY=1\n");
     std::fs::write(bundle.rootfs().join("end"), "").expect("write");
