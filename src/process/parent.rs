@@ -101,13 +101,13 @@ struct Made {
 /// Carries the plan out up to `created`. `dir` is the claimed state directory.
 pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce, laps: &Laps) -> Result<Created> {
     let layers = plan.layers.as_ref().map(|l| l.record());
-    let mut undo = Undo { dir: Some(dir), cgroups: state.cgroups.clone(), layers, init: None, pid_file: None };
+    let mut undo = Undo { dir: Some(dir), cgroups: cgroups::Record::default(), layers, init: None, pid_file: None };
     let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
     // What will be made is written down first: after a kill at any instant `delete --force` finds it.
     laps.step(Step::State, || save(&undo, &state))?;
     let notify = listen(plan)?;
     let mut stdio = Stdio::default();
-    let (channel, made) = make(plan, &mut stdio, laps)?;
+    let (channel, made) = make(plan, &mut stdio, &mut undo.cgroups, laps)?;
     let (channel, inner) = channel;
     let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
     let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
@@ -139,11 +139,15 @@ fn listen(plan: &Plan) -> Result<Option<Notify>> {
 }
 
 /// Everything before the clone. Errors of trees read like errors of mounts, wherever they are found.
-fn make(plan: &Plan, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channel), Made)> {
+fn make(plan: &Plan, stdio: &mut Stdio, groups: &mut cgroups::Record, laps: &Laps) -> Result<((Channel, Channel), Made)> {
     let inside = |e: Error| e.context("unable to start container process: error during container init");
     let join = laps
         .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
         .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
+    // Groups that could not be made, or in which others are, are not ours to empty and remove.
+    if join.note.is_none() {
+        *groups = plan.cgroups.record();
+    }
     let owner = plan.users.as_ref().map_or((0, 0), |u| u.root());
     let overlay = laps
         .step(Step::Layers, || plan.layers.as_ref().map_or(Ok(None), |l| layers::apply_from_parent(l, owner)))

@@ -29,6 +29,20 @@ pub(super) fn groups(plan: &CgroupsPlan) -> Result<Join> {
     done
 }
 
+/// A unit that runs already cannot be made again, and what comes after a failure would end it.
+pub(super) fn check_unused(plan: &CgroupsPlan) -> Result<()> {
+    for group in &plan.groups {
+        let others = tree::pids(&group.dir)?.len();
+        if others > 0 {
+            let dir = group.dir.display();
+            return Err(Error::new(format!("container's cgroup is not empty: {others} process(es) found in {dir}"))
+                .config("linux.cgroupsPath")
+                .hint("another container has the unit; name one of its own"));
+        }
+    }
+    Ok(())
+}
+
 /// In a scope that systemd has made around `pid`: makes what it left out (hierarchies of v1 that it does not use), writes the limits and
 /// moves the process there. The controllers of v2 are systemd's to share out.
 pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<()> {

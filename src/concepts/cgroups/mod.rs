@@ -149,7 +149,7 @@ fn disabled(plan: CgroupsPlan, resources: &LinuxResources, host: &Host, warnings
 /// Makes the groups and writes the limits. What was made is removed again on failure. With systemd ([`CgroupsPlan::needs_pid`])
 /// nothing can be made yet: [`adopt`] does it.
 pub fn apply_from_parent(plan: &CgroupsPlan) -> Result<Join> {
-    if plan.needs_pid() { Ok(Join::default()) } else { make::groups(plan) }
+    if plan.needs_pid() { make::check_unused(plan).map(|()| Join::default()) } else { make::groups(plan) }
 }
 
 /// The way into the container's groups for another process (`exec`), by `sub` perhaps further below. `init` is the pid of the
