@@ -215,6 +215,21 @@ impl StateDir {
         open(OFlag::O_CREAT).map(File::from).at(|| format!("open {}/lock", self.path.display()))
     }
 
+    /// Whether a directory without a record is just being made or removed. Its lock file goes last, and then the directory
+    /// at once.
+    fn is_passing(&self) -> Result<bool> {
+        for _ in 0..20 {
+            if self.holder().is_some() || self.is_removed()? {
+                return Ok(true);
+            }
+            if self.has("lock") {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(false)
+    }
+
     fn is_removed(&self) -> Result<bool> {
         Ok(fstat(&self.dir).at(|| format!("stat {}", self.path.display()))?.st_nlink == 0)
     }
@@ -281,7 +296,10 @@ impl StateDir {
                 .code("E-STATE")
                 .hint(format!("rrun delete --force {} removes what is left of it", self.id()))
         };
-        let text = self.text("rrun.json").at(|| "read rrun.json").map_err(damaged)?;
+        let text = match self.text("rrun.json") {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_passing()? => return Err(self.gone()),
+            text => text.at(|| "read rrun.json").map_err(damaged)?,
+        };
         let state = files::read_own(&text).map_err(damaged)?;
         if state.id != self.id() {
             return Err(damaged(Error::new("rrun.json speaks of another container")));
@@ -313,12 +331,19 @@ impl StateDir {
         fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Removes the directory with everything in it; links are removed, not followed.
+    /// Removes the directory with everything in it; links are removed, not followed. The lock goes last: who finds no record
+    /// but a held lock knows why.
     pub fn remove(self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.at(|| format!("remove {}", self.path.display())),
+        let said = || format!("remove {}", self.path.display());
+        for entry in std::fs::read_dir(&self.path).at(said)? {
+            let entry = entry.at(said)?;
+            if entry.file_name() != "lock" {
+                let is_dir = entry.file_type().at(said)?.is_dir();
+                let path = entry.path();
+                if is_dir { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.at(said)?;
+            }
         }
+        std::fs::remove_dir_all(&self.path).at(said)
     }
 
     /// Removes one file in it; a missing one is no error.

@@ -10,7 +10,7 @@ use super::state::Document;
 use crate::cli::{Format, Global, ListArgs};
 use crate::error::Result;
 use crate::log::Journal;
-use crate::state::{State, StateRoot, Status};
+use crate::state::{MISSING, State, StateRoot, Status};
 
 /// Prints the list. One broken container is a warning: it must not hide the others.
 pub fn run(global: &Global, args: &ListArgs, journal: &mut Journal) -> Result<Outcome> {
@@ -37,7 +37,7 @@ fn look(root: &StateRoot, id: &str) -> Result<Option<(State, Status)>> {
             let status = state.status(&dir)?;
             Ok(Some((state, status)))
         }
-        Err(_) if dir.is_held() => Ok(None),
+        Err(e) if e.op_text() == MISSING => Ok(None),
         Err(error) => Err(error),
     }
 }
