@@ -100,7 +100,7 @@ fn rules_between_fields() {
             json!({"monotonic": {"secs": 1}}),
             "time namespace offsets specified, but time namespace isn't enabled",
         ),
-        ("/linux/cgroupsPath", json!("/a/../../b"), "contains \"..\""),
+        ("/linux/cgroupsPath", json!("/a\u{0}b"), "contains a null byte"),
         ("/linux/netDevices", json!({"a/b": {}}), "invalid network device name \"a/b\""),
         ("/linux/rootfsPropagation", json!("public"), "rootfsPropagation=public is not supported"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "SCMP_ACT_NOTIFY cannot be used as default action"),
