@@ -116,7 +116,9 @@ impl std::error::Error for Error {}
 
 /// The text of an errno as engines expect it: the C library's, with a lower-case first letter (`permission denied`).
 pub fn strerror(errno: i32) -> String {
-    let text = nix::errno::Errno::from_raw(errno).desc();
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    // The standard library appends the number.
+    let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(text, _)| text);
     let mut chars = text.chars();
     match chars.next() {
         Some(first) if !text.starts_with("RFS") => first.to_lowercase().chain(chars).collect(),
@@ -170,6 +172,13 @@ mod tests {
     fn reads_operation_object_errno_text() {
         let e = Error::os("mkdir /x", io::Error::from_raw_os_error(libc::EACCES)).context("create");
         assert_eq!(e.to_string(), "create: mkdir /x: permission denied");
+    }
+
+    #[test]
+    fn errno_texts_are_the_c_library_s() {
+        assert_eq!(strerror(libc::EBADF), "bad file descriptor");
+        assert_eq!(strerror(libc::ENOMEM), "cannot allocate memory");
+        assert_eq!(strerror(libc::EIO), "input/output error");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn process(args: &ExecArgs, own: Option<&Process>, journal: &mut Journal) -> Res
 /// never to inheritable (CVE-2022-29162).
 fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
     let parse =
-        |name: &String| Capability::try_from(name.as_str()).map_err(|_| Error::new(format!("unknown capability {name:?}")));
+        |name: &String| Capability::try_from(name.strip_prefix("CAP_").unwrap_or(name)).map_err(|_| Error::new(format!("unknown capability {name:?}")));
     let added: Vec<Capability> = names.iter().map(parse).collect::<Result<_>>()?;
     if added.is_empty() {
         return Ok(());
