@@ -159,6 +159,7 @@ pub fn apply(plan: &DevicesPlan, sources: Sources, dev: Option<BorrowedFd>, root
         return Ok(());
     }
     let _umask = NoUmask::new();
+    let mounted = dev.is_some();
     let dev = match dev {
         Some(dev) => dev.try_clone_to_owned(),
         // Without a mount it is a directory of the image; a link in its place is followed inside the root.
@@ -167,7 +168,7 @@ pub fn apply(plan: &DevicesPlan, sources: Sources, dev: Option<BorrowedFd>, root
     let dev = Root::new(dev.at(|| "open /dev of the container")?);
     let mut sources = sources.0.into_iter();
     for node in &plan.nodes {
-        let (dir, name) = place(&node.path, &dev, root)?;
+        let (dir, name) = place(&node.path, mounted.then_some(&dev), root)?;
         let dir = dir.as_ref().map_or(dev.as_fd(), AsFd::as_fd);
         match plan.binds && !node.is_fifo() {
             true => bind_node(node, sources.next(), dir, &name),
@@ -192,12 +193,12 @@ pub fn apply(plan: &DevicesPlan, sources: Sources, dev: Option<BorrowedFd>, root
 }
 
 /// The directory and name of a node; no directory means /dev itself.
-fn place(path: &Path, dev: &Root, root: &Root) -> Result<(Option<OwnedFd>, Name)> {
+fn place(path: &Path, mounted_dev: Option<&Root>, root: &Root) -> Result<(Option<OwnedFd>, Name)> {
     let at = || format!("make the directory of {}", path.display());
-    match path.strip_prefix("/dev") {
-        Ok(below) if below.components().count() == 1 => Ok((None, Name::new(below).at(at)?)),
-        Ok(below) => dev.parent(below).map(|(dir, name)| (Some(dir), name)).at(at),
-        Err(_) => root.parent(path).map(|(dir, name)| (Some(dir), name)).at(at),
+    match (path.strip_prefix("/dev"), mounted_dev) {
+        (Ok(below), _) if below.components().count() == 1 => Ok((None, Name::new(below).at(at)?)),
+        (Ok(below), Some(dev)) => dev.parent(below).map(|(dir, name)| (Some(dir), name)).at(at),
+        _ => root.parent(path).map(|(dir, name)| (Some(dir), name)).at(at),
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{fstat, makedev};
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::Spec;
 
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{make_node, open};
@@ -25,17 +25,11 @@ pub struct MasksPlan {
     has_proc: bool,
 }
 
-/// Decides them; they need a mount namespace.
+/// Decides them. That there is a mount namespace for them was checked before (src/plan/rules).
 pub fn plan(spec: &Spec) -> Result<MasksPlan> {
     let Some(linux) = spec.linux().as_ref() else { return Ok(MasksPlan::default()) };
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect::<Vec<_>>();
     let (hidden, read_only) = (paths(linux.masked_paths()), paths(linux.readonly_paths()));
-    let namespaces = linux.namespaces().as_deref().unwrap_or_default();
-    let has_mounts = namespaces.iter().any(|n| n.typ() == LinuxNamespaceType::Mount);
-    if !has_mounts && !(hidden.is_empty() && read_only.is_empty()) {
-        let field = if hidden.is_empty() { "linux.readonlyPaths" } else { "linux.maskedPaths" };
-        return Err(Error::new("unable to restrict sys entries without a private MNT namespace").config(field));
-    }
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     let has_proc = mounts.iter().any(|m| m.destination() == Path::new("/proc") && m.typ().as_deref() == Some("proc"));
     Ok(MasksPlan { hidden, read_only, has_proc })
@@ -136,8 +130,7 @@ impl Covers {
 }
 
 /// Attributes of the tmpfs that hides directories.
-const DIRECTORY: u64 =
-    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+const DIRECTORY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 
 fn is_null(file: BorrowedFd) -> Result<bool> {
     let stat = fstat(file).at(|| "fstat a null device")?;
@@ -169,15 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_need_a_mount_namespace() {
-        let mut config = json!({"ociVersion": "1.2.0", "linux": {"maskedPaths": ["/proc/keys"], "namespaces": []}});
-        let spec = serde_json::from_value(config.clone()).expect("a configuration");
-        let text = plan(&spec).expect_err("no namespace").to_string();
-        assert_eq!(text, "unable to restrict sys entries without a private MNT namespace");
-        config["linux"]["namespaces"] = json!([{"type": "mount"}]);
+    fn paths_below_a_procfs_are_known() {
+        let mut config = json!({"ociVersion": "1.2.0", "linux": {"maskedPaths": ["/proc/keys"], "readonlyPaths": ["/sys"]}});
+        let decide = |config: &serde_json::Value| plan(&serde_json::from_value(config.clone()).expect("valid")).expect("a plan");
+        assert!(!decide(&config).has_proc);
         config["mounts"] = json!([{"destination": "/proc", "type": "proc"}]);
-        let made = plan(&serde_json::from_value(config).expect("a configuration")).expect("valid");
-        assert!(made.has_proc);
-        assert_eq!(made.describe(), ["hide /proc/keys"]);
+        assert!(decide(&config).has_proc);
+        assert_eq!(decide(&config).describe(), ["make /sys read-only", "hide /proc/keys"]);
     }
 }

@@ -146,7 +146,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         gated: !request.starts,
         users,
         rootfs: rootfs::plan(spec, &request.bundle.path, layers.as_ref().map(|l| l.place()), request.args.no_pivot, visible)?,
-        mounts: mounts::plan(spec, host, &request.bundle.path, &cgroup_dirs, warnings)?,
+        mounts: mounts::plan(spec, host, &request.bundle.path, &cgroup_dirs)?,
         devices: devices::plan(spec, host)?,
         masks: masks::plan(spec)?,
         sysctl: sysctl::plan(spec)?,

@@ -89,7 +89,8 @@ fn set_lower_at_once(fs: &Filesystem, lower: &[CString]) -> Result<()> {
 
 fn explain(fs: &Filesystem, plan: &LayersPlan, error: Error) -> Error {
     let message = fs.message().unwrap_or_default();
-    if error.op_text().starts_with("fsmount") && plan.upper.is_some() && error.errno() == Some(libc::EINVAL) {
+    let about_upper = ["fsmount", "fsconfig upperdir"].iter().any(|call| error.op_text().starts_with(call));
+    if about_upper && plan.upper.is_some() && error.errno() == Some(libc::EINVAL) {
         return error.hint(format!(
             "likely cause: the file system of the writable layer cannot be one ({message}): use --overlay-size (a tmpfs), or put \
              it elsewhere with --keep-layer or --root"

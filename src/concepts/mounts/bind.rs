@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::fstat;
 
 use super::{Mount, target};
 use crate::error::{At, Error, Result};
@@ -99,11 +99,15 @@ impl Bind {
         {
             return copy_link(&text, mount, root).map(|()| None);
         }
-        let target = mount.target(root, || {
-            let directory = fstat(&copy).at(|| "fstat")?.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-            Ok(if directory { Kind::Directory } else { Kind::File })
-        })?;
-        attach(copy.as_fd(), target.as_fd()).at(|| "move_mount")?;
+        let target = mount.target(root, || kind(copy.as_fd()))?;
+        match attach(copy.as_fd(), target.as_fd()) {
+            // mount(2) says ENOTDIR where move_mount(2) says EINVAL, and engines know the former's text.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) && kind(copy.as_fd())? != kind(target.as_fd())? => {
+                Err(std::io::Error::from_raw_os_error(libc::ENOTDIR))
+            }
+            done => done,
+        }
+        .at(|| "move_mount")?;
         Ok(Some(copy))
     }
 
@@ -127,6 +131,11 @@ impl Map {
             Self::Namespace(path) => openat2(cwd(), path, libc::O_RDONLY, 0, 0).at(|| format!("open {}", path.to_string_lossy())),
         }
     }
+}
+
+fn kind(file: BorrowedFd) -> Result<Kind> {
+    let directory = fstat(file).at(|| "fstat")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    Ok(if directory { Kind::Directory } else { Kind::File })
 }
 
 /// Changes the mount at a handle: `own` itself, `all` with all below, then the propagations in order.

@@ -1,4 +1,5 @@
-//! From config.json to the plan of mounts; every rule about a mount that needs no system call is here.
+//! From config.json to the plan of mounts. What a mount needs of the rest of the configuration (a namespace, mapped ids) was
+//! checked before (src/plan/rules/mounts.rs).
 
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +12,7 @@ use super::filesystem::{Data, New};
 use super::options::Options;
 use super::target::{REPLACEABLE, inside_proc, not_proc};
 use super::{Act, Mount, MountsPlan, invalid};
-use crate::error::{Error, Result, Warnings};
+use crate::error::Result;
 use crate::host::Host;
 
 /// What the mounts of one bundle share.
@@ -36,12 +37,8 @@ pub fn plan(
     let bundle = Bundle { spec, host, path: bundle, own_groups };
     let mut plan = MountsPlan { mounts: vec![], inherited: inherited_propagation(spec) };
     let configs = spec.mounts().as_deref().unwrap_or_default();
-    if !configs.is_empty() && !has_namespace(spec, LinuxNamespaceType::Mount) {
-        let why = "mounts without a mount namespace would be mounts of the host";
-        return Err(Error::new(why).config("mounts").code("E-MOUNT").hint("add {\"type\":\"mount\"} to linux.namespaces"));
-    }
     for (index, config) in configs.iter().enumerate() {
-        plan.mounts.push(bundle.mount(&format!("mounts[{index}]"), config, warnings)?);
+        plan.mounts.push(bundle.mount(&format!("mounts[{index}]"), config)?);
     }
     Ok(plan)
 }
@@ -77,15 +74,9 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 impl Bundle<'_> {
-    fn mount(&self, field: &str, config: &Config, warnings: &mut Warnings) -> Result<Mount> {
+    fn mount(&self, field: &str, config: &Config) -> Result<Mount> {
         let destination = clean(config.destination());
         let refuse = |why: &str| invalid(field, &destination, why);
-        if !config.destination().is_absolute() {
-            warnings.add(format!(
-                "{field}.destination {:?} is relative; it is taken relative to /, which the specification leaves open",
-                config.destination()
-            ));
-        }
         if destination == Path::new("/") {
             return Err(refuse("it would hide the root file system").hint("use root.path for the root"));
         }
@@ -145,10 +136,7 @@ impl Bundle<'_> {
             }
             ("cgroup", None) => self.filesystem("cgroup2", source, destination, options).map(Act::New).map_err(nul),
             ("" | "none", _) => Err(refuse("it has no type and is no bind").hint("add the option `rbind`, or name a type")),
-            (fstype, _) => {
-                self.check_owners(options).map_err(|why| refuse(&why))?;
-                self.filesystem(fstype, source, destination, options).map(Act::New).map_err(nul)
-            }
+            (fstype, _) => self.filesystem(fstype, source, destination, options).map(Act::New).map_err(nul),
         }
     }
 
@@ -266,29 +254,6 @@ impl Bundle<'_> {
             (Some(uids @ [_, ..]), Some(gids @ [_, ..])) => Ok(Map::Text(map_text(uids), map_text(gids))),
             _ => Err("the option idmap needs uidMappings and gidMappings, of the mount or of the container".to_owned()),
         }
-    }
-
-    /// A filesystem cannot belong to somebody whom the user namespace does not know.
-    fn check_owners(&self, options: &Options) -> std::result::Result<(), String> {
-        if !self.host.rootless {
-            return Ok(());
-        }
-        let linux = self.spec.linux().as_ref();
-        let uids = linux.and_then(|l| l.uid_mappings().as_deref()).unwrap_or_default();
-        let gids = linux.and_then(|l| l.gid_mappings().as_deref()).unwrap_or_default();
-        for option in &options.data {
-            let (name, maps) = match option.split_once('=') {
-                Some(("uid", _)) => ("uid", uids),
-                Some(("gid", _)) => ("gid", gids),
-                _ => continue,
-            };
-            let id: Option<u32> = option[4..].parse().ok();
-            let mapped = |id| maps.iter().any(|m| (m.container_id()..m.container_id().saturating_add(m.size())).contains(&id));
-            if !maps.is_empty() && !id.is_some_and(mapped) {
-                return Err(format!("cannot specify {name}= mount options for unmapped {name} in rootless containers"));
-            }
-        }
-        Ok(())
     }
 }
 
