@@ -26,10 +26,12 @@ crate::tests![
     output_is_complete_and_plain_when_it_goes_elsewhere,
     a_terminal_closed_and_opened_again_goes_on,
     a_reader_that_leaves_hangs_the_terminal_up,
+    a_lost_connection_hangs_the_terminal_up,
     the_master_goes_to_the_console_socket,
     a_console_socket_may_have_a_long_path,
     a_terminal_and_a_console_socket_need_each_other,
     a_false_devpts_is_refused,
+    exec_makes_a_terminal_in_the_container,
     tmux_shows_the_container if lacks_tmux,
     a_terminal_of_the_host_does_not_reach_a_container_without_one,
     ctrl_d_ends_the_input_of_a_container_without_terminal,
@@ -233,6 +235,15 @@ fn a_reader_that_leaves_hangs_the_terminal_up() {
     assert_eq!(screen.end(), 0);
 }
 
+fn a_lost_connection_hangs_the_terminal_up() {
+    // Init of a PID namespace ignores SIGHUP itself; what ends it is that its terminal is gone.
+    let bundle = with_terminal("echo ready; while read x; do :; done; sleep 0.1");
+    let mut screen = screen(&bundle);
+    screen.expect("ready");
+    assert!(screen.hang_up().wait().expect("wait").success());
+    bundle.assert_no_trace();
+}
+
 /// Accepts one connection and returns the data and the descriptor that came with it.
 fn receive(listener: &UnixListener) -> (String, OwnedFd) {
     let (stream, _) = listener.accept().expect("accept");
@@ -298,6 +309,24 @@ fn a_false_devpts_is_refused() {
     std::fs::create_dir(bundle.rootfs().join("dev/pts")).expect("mkdir");
     nix::unistd::mkfifo(&bundle.rootfs().join("dev/pts/ptmx"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
     bundle.run().fails_with("/dev/pts is not that of a devpts file system");
+}
+
+fn exec_makes_a_terminal_in_the_container() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    bundle.run_detached();
+    let script = "tty; stty size; stat -c %u $(tty); trap 'exit 6' INT; echo ready; while :; do sleep 0.1; done";
+    let exec = bundle.command(["exec", "--tty", "--user", "1000:1000", &bundle.id, "sh", "-c", script]);
+    let mut screen = Screen::start(&exec, 24, 80);
+    let before = screen.settings();
+    screen.expect("ready");
+    assert!(screen.text.starts_with("/dev/pts/0\r\n24 80\r\n1000\r\n"), "{}", screen.text);
+    assert!(is_raw(&screen));
+    screen.send(b"\x03");
+    assert_eq!(screen.end(), 6);
+    assert_eq!(screen.settings(), before);
+    let done = bundle.rrun(["exec", "--tty", "--detach", &bundle.id, "true"]);
+    assert_eq!(done.code, 255);
+    assert!(done.err.contains("cannot allocate tty if rrun will detach without setting console socket"), "{}", done.err);
 }
 
 fn tmux_shows_the_container() {

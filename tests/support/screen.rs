@@ -100,6 +100,11 @@ impl Screen {
         tcgetattr(&self.slave).expect("tcgetattr")
     }
 
+    /// Closes the terminal under the program, as a lost connection does.
+    pub fn hang_up(self) -> Child {
+        self.child
+    }
+
     /// Waits for the program's end; its status, 128+n if signal n ended it.
     #[track_caller]
     pub fn end(&mut self) -> i32 {
