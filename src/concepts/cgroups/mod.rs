@@ -14,6 +14,7 @@ mod freezer;
 mod join;
 mod make;
 mod paths;
+pub mod stats;
 mod systemd;
 mod tree;
 mod update;
@@ -214,6 +215,11 @@ pub fn pids(record: &Record) -> Result<Vec<i32>> {
         Some(dir) => tree::pids(dir),
         None => Ok(vec![]),
     }
+}
+
+/// What the groups have used so far (`events --stats`).
+pub fn stats(record: &Record) -> stats::Stats {
+    stats::read(record)
 }
 
 /// Kills every process of the groups and below (cgroup.kill, else freeze, signal, thaw).

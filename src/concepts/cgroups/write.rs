@@ -69,8 +69,12 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
     match errno {
         Some(libc::ENOENT) if groups[write.group].is_v2() => {
             let controller = name.split('.').next().unwrap_or_default();
-            e.code("E-DELEGATE")
-                .hint(format!("this kernel lacks the file, or the controller {controller} is not enabled for the group"))
+            let has = read(&path.with_file_name("cgroup.controllers")).unwrap_or_default();
+            if has.split(' ').any(|c| c == controller) {
+                e.hint("this kernel was built without the file")
+            } else {
+                e.code("E-DELEGATE").hint(format!("the group lacks the controller {controller}; it has only: {has}"))
+            }
         }
         Some(libc::ENOENT) => e.hint("this kernel was built without the file"),
         Some(libc::EBUSY) if name == "memory.limit_in_bytes" => {
