@@ -1,4 +1,7 @@
-//! Writing values into the files of groups, and saying what went wrong when the kernel refuses one.
+//! Writing values into the files of groups, and saying what went wrong when the kernel refuses one (cgroups(7)).
+//!
+//! A file takes each write(2) as one whole value and answers with an errno alone: EINVAL for a list too wide, ENOENT for a controller that
+//! is not there. What can be known about the reason is looked up once a write has failed, never before.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
