@@ -83,6 +83,9 @@ fn main() {
                 }
             }
         }
+        "attach" => println!("{:?}", cgroups::attach(&rec, a[4].parse().unwrap())),
+        "into" => { let j = cgroups::join(&rec, &[], 1).unwrap(); println!("{:?}", clone3(0, j.v2.as_ref().map(|f| f.as_fd())).map(|_| ())); }
+        "stats" => println!("{}", serde_json::to_string(&cgroups::stats(&rec)).unwrap()),
         "pids" => println!("{:?}", cgroups::pids(&rec)),
         "freeze" => {
             println!("{:?}", cgroups::freeze(&rec, Freezer::Frozen));

@@ -77,9 +77,9 @@ fn undivided(dir: &Path, init: i32) -> Result<OwnedFd> {
     let its = text.lines().find_map(|l| l.strip_prefix("0::")).unwrap_or("/");
     // The hierarchy's root and the mount point need not be the same: the group's own path is found as a suffix of the mount's.
     let its = paths::clean(Path::new(its));
-    let below = dir
-        .ancestors()
-        .find_map(|mount| its.strip_prefix(dir.strip_prefix(mount).ok().filter(|p| !p.as_os_str().is_empty())?).ok());
+    let its_below = |mount: &Path| its.strip_prefix(dir.strip_prefix(mount).ok().filter(|p| !p.as_os_str().is_empty())?).ok();
+    let mounts: Vec<&Path> = dir.ancestors().collect();
+    let below = mounts.into_iter().rev().find_map(its_below);
     tree::below(dir, below.unwrap_or(Path::new("/")))
 }
 

@@ -55,9 +55,9 @@ pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<()> {
             }
             continue;
         }
-        directory(group, &mut Made::default())?;
+        let old = directory(group, &mut Made::default())?;
         if group.controllers.iter().any(|c| c == "cpuset") {
-            fill_cpuset(group, &plan.writes)?;
+            fill_cpuset(group, &plan.writes, old)?;
         }
     }
     write::all(&plan.groups, &plan.writes)?;
@@ -76,18 +76,20 @@ fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {
     let mut join = Join::default();
     let mut skipped = vec![false; plan.groups.len()];
     for (i, group) in plan.groups.iter().enumerate() {
-        match directory(group, made) {
-            Ok(true) => check_old(plan, group, &mut join)?,
-            Ok(false) => {}
+        let old = match directory(group, made) {
+            Ok(old) => old,
             // Rootless without any limit: a group that cannot be made is no loss.
             Err(e) if plan.optional && matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
                 skipped[i] = true;
                 continue;
             }
             Err(e) => return Err(delegation(plan, i, e)),
+        };
+        if old {
+            check_old(plan, group, &mut join)?;
         }
         if group.controllers.iter().any(|c| c == "cpuset") {
-            fill_cpuset(group, &plan.writes)?;
+            fill_cpuset(group, &plan.writes, old)?;
         }
     }
     if let [group] = plan.groups.as_slice()
@@ -152,13 +154,13 @@ fn check_old(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
 }
 
 /// v1: a group without CPUs or memory nodes takes no process, and a new one has none. What the config does not give is
-/// copied down from above, on the whole way.
-fn fill_cpuset(group: &Group, writes: &[Write]) -> Result<()> {
+/// copied down from above, on the whole way. `old`: the group was there before, and may have some.
+fn fill_cpuset(group: &Group, writes: &[Write], old: bool) -> Result<()> {
     for dir in group.chain() {
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            let given = dir == group.dir && writes.iter().any(|w| w.file == file);
-            let path = dir.join(file);
-            if given || !write::read(&path)?.is_empty() {
+            let (last, path) = (dir == group.dir, dir.join(file));
+            let given = last && writes.iter().any(|w| w.file == file);
+            if given || ((old || !last) && !write::read(&path)?.is_empty()) {
                 continue;
             }
             let above = write::read(&dir.parent().expect("below the mount point").join(file))?;

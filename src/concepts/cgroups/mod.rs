@@ -14,6 +14,7 @@ mod freezer;
 mod join;
 mod make;
 mod paths;
+pub mod stats;
 mod systemd;
 mod tree;
 mod update;
@@ -158,6 +159,16 @@ pub fn join(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join> {
     join::open(record, sub, init)
 }
 
+/// Outside: has systemd move the process `pid` into the container's scope. For an `exec` without privilege whose clone into the group
+/// (`CLONE_INTO_CGROUP`) was refused with EACCES: from a login session no user may move processes over to the own manager's part of
+/// the hierarchy, but the manager may. An error if the group is no unit of systemd.
+pub fn attach(record: &Record, pid: i32) -> Result<()> {
+    match &record.unit {
+        Some((unit, user)) => systemd::attach(unit, *user, pid),
+        None => Err(Error::new("cannot move a process: the container's cgroup is no unit of systemd")),
+    }
+}
+
 /// Inside, first of all: moves the calling, single-threaded process into the v1 groups.
 pub fn apply(join: &Join) -> Result<()> {
     for tasks in &join.v1_tasks {
@@ -214,6 +225,11 @@ pub fn pids(record: &Record) -> Result<Vec<i32>> {
         Some(dir) => tree::pids(dir),
         None => Ok(vec![]),
     }
+}
+
+/// What the groups have used so far (`events --stats`).
+pub fn stats(record: &Record) -> stats::Stats {
+    stats::read(record)
 }
 
 /// Kills every process of the groups and below (cgroup.kill, else freeze, signal, thaw).

@@ -1,5 +1,7 @@
-//! Changing the limits of groups that exist (`update`): all is checked before the first write, and a refusal takes back what was
-//! written before it, so that the container has either the old limits or the new ones.
+//! Changing the limits of groups that exist (`update`).
+//!
+//! All is checked before the first write, and a refusal takes back what was written before it, so that the container has either the old
+//! limits or the new ones. Engines send zero for what they do not mean to change; taken as a limit, it would end the container.
 
 use std::path::Path;
 

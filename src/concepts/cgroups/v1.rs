@@ -1,4 +1,7 @@
 //! The values of cgroup v1: each controller has a directory of its own, and files of its own names (admin-guide/cgroup-v1).
+//!
+//! The kernel bends some values in silence and refuses others until a related one is written. So bounds are checked here, and the order of
+//! the list matters: a limit that came out other than asked would be a promise not kept.
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 

@@ -1,4 +1,7 @@
-//! Writing values into the files of groups, and saying what went wrong when the kernel refuses one.
+//! Writing values into the files of groups, and saying what went wrong when the kernel refuses one (cgroups(7)).
+//!
+//! A file takes each write(2) as one whole value and answers with an errno alone: EINVAL for a list too wide, ENOENT for a controller that
+//! is not there. What can be known about the reason is looked up once a write has failed, never before.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -69,8 +72,12 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
     match errno {
         Some(libc::ENOENT) if groups[write.group].is_v2() => {
             let controller = name.split('.').next().unwrap_or_default();
-            e.code("E-DELEGATE")
-                .hint(format!("this kernel lacks the file, or the controller {controller} is not enabled for the group"))
+            let has = read(&path.with_file_name("cgroup.controllers")).unwrap_or_default();
+            if has.split(' ').any(|c| c == controller) {
+                e.hint("this kernel was built without the file")
+            } else {
+                e.code("E-DELEGATE").hint(format!("the group lacks the controller {controller}; it has only: {has}"))
+            }
         }
         Some(libc::ENOENT) => e.hint("this kernel was built without the file"),
         Some(libc::EBUSY) if name == "memory.limit_in_bytes" => {

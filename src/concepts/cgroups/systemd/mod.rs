@@ -127,6 +127,13 @@ pub(super) fn update(unit: &str, user: bool, writes: &[Write]) -> Result<()> {
     Ok(())
 }
 
+/// Moves the process `pid` into the unit.
+pub(super) fn attach(unit: &str, user: bool, pid: i32) -> Result<()> {
+    let args = [Value::Str(unit.into()), Value::Str(String::new()), Value::Array("u".into(), vec![Value::U32(pid as u32)])];
+    Bus::connect(user)?.manager("AttachProcessesToUnit", &args)?.map_err(refused("AttachProcessesToUnit"))?;
+    Ok(())
+}
+
 /// Ends the unit; one that is gone already is no error.
 pub(super) fn stop(unit: &str, user: bool) -> Result<()> {
     let mut bus = Bus::connect(user)?;
