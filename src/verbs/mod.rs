@@ -1,4 +1,7 @@
 //! One verb of the runtime specification per file, and the way in and out of all of them.
+//!
+//! The way in: descriptors that a caller leaked are closed to containers before anything else is opened. The way out: one
+//! outcome, printed once; engines read nothing else.
 
 pub mod create;
 pub mod delete;
