@@ -13,7 +13,7 @@ use crate::concepts::cgroups::{self, Freezer};
 use crate::concepts::{hooks, layers};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
-use crate::state::{MISSING, State, StateDir, Status};
+use crate::state::{MISSING, State, StateDir, Status, boot_id};
 use crate::sys::process::pidfd_signal;
 
 /// What engines take for "gone already".
@@ -28,7 +28,12 @@ pub fn signal(state: &State, signal: i32) -> Result<()> {
     if kill && !state.has_own_pid_namespace() && !cgroups::pids(&state.cgroups)?.is_empty() {
         return cgroups::kill_all(&state.cgroups);
     }
-    let gone = || Error::new(NOT_RUNNING);
+    let gone = || match boot_id() {
+        Ok(id) if id != state.boot_id => Error::new(NOT_RUNNING)
+            .code("E-STALE")
+            .hint(format!("it ran before the machine was started anew; rrun delete {}", state.id)),
+        _ => Error::new(NOT_RUNNING),
+    };
     let init = state.init()?.ok_or_else(gone)?;
     match pidfd_signal(init.as_fd(), signal) {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Err(gone()),
