@@ -97,7 +97,10 @@ impl Journal {
     /// The work succeeded (or the container runs, and its end is not ours): writes the held warnings.
     pub fn succeed(&mut self) {
         let warnings = std::mem::take(&mut self.warnings);
-        if self.silent || (self.file.is_none() && self.data && !std::io::stderr().is_terminal()) {
+        if warnings.lines().is_empty() || self.silent {
+            return;
+        }
+        if self.file.is_none() && self.data && !std::io::stderr().is_terminal() {
             return;
         }
         if self.file.is_none() && !self.json {

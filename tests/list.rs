@@ -104,7 +104,7 @@ fn ps_shows_only_the_container() {
     assert_eq!((table.lines().count(), table.matches(" sleep 100\n").count()), (4, 2), "{table}");
     assert!(table.lines().next().is_some_and(|l| l.contains("PID")));
     // containerd sends all options in one argument, people in several; those that look like ours are ps's as well.
-    for args in [&["-eo pid,args"][..], &["-e", "-o", "pid,args"], &["-e", "--format", "pid,args"]] {
+    for args in [&["-e -o pid,args"][..], &["-e", "-o", "pid,args"], &["-e", "--format", "pid,args"]] {
         let table = b.rrun(["ps", &b.id].iter().chain(args).copied()).ok();
         assert_eq!(table.lines().count(), 4, "{args:?}: {table}");
     }

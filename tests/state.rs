@@ -98,6 +98,8 @@ fn a_state_of_an_earlier_boot_is_stopped() {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("read");
     change(&b, |state| state["boot_id"] = json!("an-earlier-one"));
     assert_eq!(b.state()["status"], "stopped");
+    b.rrun(["kill", &b.id])
+        .fails_with(&format!("container not running (hint: it ran before the machine was started anew; rrun delete {})", b.id));
     change(&b, |state| state["boot_id"] = json!(boot.trim()));
     assert_eq!(b.state()["status"], "running");
 }

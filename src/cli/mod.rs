@@ -49,6 +49,14 @@ pub struct Refused {
     pub error: Error,
     /// The usage line, without `usage: `.
     pub usage: String,
+    /// The exit status: 255 for `exec`, whose other statuses are its program's.
+    pub status: u8,
+}
+
+impl Refused {
+    fn new(error: Error, usage: String) -> Self {
+        Self { error: error.code("E-USAGE"), usage, status: 1 }
+    }
 }
 
 /// The command line behind the global flags.
@@ -72,7 +80,7 @@ pub fn global(args: &[OsString], around: &Surroundings) -> std::result::Result<(
         let rest = Rest { version: split.has("version"), help: split.has("help"), words: split.operands };
         Ok((global_of(&flags, around)?, rest))
     };
-    read().map_err(|error| Refused { error: error.code("E-USAGE"), usage: help::usage(around.name) })
+    read().map_err(|error| Refused::new(error, help::usage(around.name)))
 }
 
 fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
@@ -128,20 +136,22 @@ pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::
     if rest.help {
         return Ok(Verb::Help(help::all(global.name)));
     }
-    let refused = |error: Error, usage| Refused { error: error.code("E-USAGE"), usage };
     let mut words = rest.words.into_iter();
     let Some(first) = words.next() else {
-        return Err(refused(Error::new(format!("{}: a command is missing", global.name)), help::short(global.name)));
+        return Err(Refused::new(Error::new(format!("{}: a command is missing", global.name)), help::short(global.name)));
     };
     let first = first.to_string_lossy().into_owned();
     let words: Vec<OsString> = words.collect();
     if first == "help" {
-        return topic(global.name, &words).map_err(|error| refused(error, help::usage(global.name)));
+        return topic(global.name, &words).map_err(|error| Refused::new(error, help::usage(global.name)));
     }
     let Some(command) = table::command(&first) else {
-        return Err(refused(unknown_command(&first), help::usage(global.name)));
+        return Err(Refused::new(unknown_command(&first), help::usage(global.name)));
     };
-    read_verb(command, &words, around).map_err(|error| refused(error, help::usage_of(global.name, command)))
+    read_verb(command, &words, around).map_err(|error| {
+        let status = if command.name == "exec" { 255 } else { 1 };
+        Refused { status, ..Refused::new(error, help::usage_of(global.name, command)) }
+    })
 }
 
 fn topic(name: &str, words: &[OsString]) -> Result<Verb> {

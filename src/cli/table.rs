@@ -75,12 +75,7 @@ pub const HELP: [Flag; 1] = [flag("help", Some('h'), Takes::Nothing, "Print this
 
 /// What stands before the command.
 pub const GLOBAL: &[Flag] = &[
-    flag(
-        "root",
-        None,
-        Takes::Text("DIR"),
-        "Where the state of containers is kept [default: /run/rrun, or $XDG_RUNTIME_DIR/rrun when rootless]",
-    ),
+    flag("root", None, Takes::Text("DIR"), "Where state is kept [default: /run/rrun; rootless: $XDG_RUNTIME_DIR/rrun]"),
     flag("log", None, Takes::Text("FILE"), "Append log records to FILE instead of stderr"),
     flag("log-format", None, Takes::OneOf(&["text", "json"]), "Form of the log records [default: text]"),
     flag(
@@ -93,12 +88,7 @@ pub const GLOBAL: &[Flag] = &[
     flag("strict", None, Takes::Nothing, "Make each warning an error (also: RRUN_STRICT=1)"),
     flag("systemd-cgroup", None, Takes::Nothing, "Let systemd make the cgroup: --cgroup-manager systemd"),
     flag("cgroup-manager", None, Takes::OneOf(&["cgroupfs", "systemd", "disabled"]), "Who makes the cgroup [default: cgroupfs]"),
-    flag(
-        "rootless",
-        None,
-        Takes::OneOf(&["true", "false", "auto"]),
-        "Whether root's rights over the host are lacking [default: auto]",
-    ),
+    flag("rootless", None, Takes::OneOf(&["true", "false", "auto"]), "Whether root's rights are lacking [default: auto]"),
     flag("criu", None, Takes::Text("PATH"), ""),
     flag("version", Some('v'), Takes::Nothing, "Print the version"),
 ];

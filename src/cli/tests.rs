@@ -148,7 +148,9 @@ fn counts_of_arguments_in_the_words_of_runc() {
     }
     let Err(refused) = parse_in("delete c1 --force", &around()) else { panic!("accepted") };
     assert!(refused.error.hint_text().is_some_and(|h| h.contains("--force stand before")));
-    assert_eq!(refused.usage, "rrun delete [FLAGS] ID");
+    assert_eq!((refused.usage.as_str(), refused.status), ("rrun delete [FLAGS] ID", 1));
+    let Err(refused) = parse_in("exec --nope c1 ls", &around()) else { panic!("accepted") };
+    assert_eq!(refused.status, 255);
 }
 
 #[test]
@@ -248,6 +250,34 @@ fn each_example_of_the_help_parses() {
             let line = example.split('|').next().unwrap_or_default().trim_start_matches('@');
             parse(line);
         }
+    }
+}
+
+/// A flag that is parsed and dropped is a restriction that its caller believes in. What each does is tested where it is done;
+/// here, that none is lost on the way.
+#[test]
+fn every_flag_changes_what_is_meant() {
+    let flags = |command: &'static Command| command.all_flags().map(move |flag| (Some(command), flag));
+    for (command, flag) in GLOBAL.iter().map(|flag| (None, flag)).chain(table::COMMANDS.iter().flat_map(flags)) {
+        let values: Vec<String> = match flag.takes {
+            table::Takes::Nothing => vec![String::new()],
+            table::Takes::Number(_) => vec!["=7".into()],
+            table::Takes::OneOf(words) => words.iter().map(|word| format!("={word}")).collect(),
+            // What is a good value for one of these flags.
+            table::Takes::Text(_) | table::Takes::Texts(_) => ["=7", "=/x", "=a:b"].map(String::from).to_vec(),
+        };
+        let meaning = |given: &str| {
+            let line = match command {
+                None => format!("{given} list"),
+                Some(command) if command.name == "exec" => format!("exec {given} c1 ls"),
+                Some(command) => format!("{} {given} {}", command.name, "c1 ".repeat(command.count.0)),
+            };
+            parse_in(&line, &around()).ok().map(|parsed| format!("{parsed:?}"))
+        };
+        let plain = meaning("").expect("parses without it");
+        let changed = values.iter().any(|value| meaning(&format!("--{}{value}", flag.long)).is_some_and(|with| with != plain));
+        // --process takes the place of the program on the command line.
+        assert!(changed || flag.long == "process", "--{} of {:?} has no effect", flag.long, command.map(|c| c.name));
     }
 }
 

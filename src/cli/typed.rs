@@ -36,25 +36,9 @@ pub fn with_flags<'a>(command: clap::Command, known: impl Iterator<Item = &'a Fl
             Takes::Text(name) => arg.action(ArgAction::Set).value_name(name).value_parser(value_parser!(OsString)),
             Takes::Texts(name) => arg.action(ArgAction::Append).value_name(name).value_parser(value_parser!(OsString)),
             Takes::Number(name) => arg.action(ArgAction::Set).value_name(name).value_parser(value_parser!(u32)),
-            Takes::OneOf(words) => arg
-                .action(ArgAction::Set)
-                .value_parser(PossibleValuesParser::new(words))
-                .hide_possible_values(true)
-                .value_name(one_of(words)),
+            Takes::OneOf(words) => arg.action(ArgAction::Set).value_name("WORD").value_parser(PossibleValuesParser::new(words)),
         }
     }))
-}
-
-/// `table|json` for the help. clap wants names that live as long as the program.
-fn one_of(words: &'static [&'static str]) -> &'static str {
-    match words {
-        ["table", "json"] => "table|json",
-        ["text", "json"] => "text|json",
-        ["true", "false", "auto"] => "true|false|auto",
-        ["cgroupfs", "systemd", "disabled"] => "cgroupfs|systemd|disabled",
-        ["error", "warning", "info", "debug"] => "error|warning|info|debug",
-        _ => "WORD",
-    }
 }
 
 /// clap's refusal in one line of ours.

@@ -165,6 +165,9 @@ impl StateDir {
 
     /// Takes the lock, waiting at most ten seconds.
     pub fn acquire(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
         let end = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         while !self.try_acquire()? {

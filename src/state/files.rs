@@ -1,5 +1,8 @@
 //! The two files of a container: `rrun.json`, ours, with a version; `state.json` in runc's shape, which scripts and
 //! monitors read (cAdvisor takes the cgroups from it).
+//!
+//! Two, because a shape that others read cannot grow what rrun needs, and because each can stand in when the other is
+//! damaged: what a container's processes and groups are must not be forgotten while they exist.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

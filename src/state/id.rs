@@ -1,4 +1,6 @@
-//! Container ids. An id becomes the name of a directory, so one that could walk (`..`, `a/b`) would let a caller who may
+//! Container ids (runtime-spec, runtime.md: unique on this host, and no more is said).
+//!
+//! An id becomes the name of a directory, so one that could walk (`..`, `a/b`) would let a caller who may
 //! only choose ids write and delete anywhere (CVE-2016-9962 and CVE-2019-19921 began with names that led elsewhere).
 
 use std::path::Path;

@@ -10,6 +10,7 @@ mod files;
 mod id;
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -154,8 +155,10 @@ impl State {
 
 /// The start time of a process in clock ticks since boot; `None` when it is gone or a zombie.
 pub fn start_time(pid: i32) -> Option<u64> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_start_time(&text)
+    // The line is shorter than this, and procfs gives it in one piece: `list` asks for a thousand of them.
+    let mut line = [0; 1024];
+    let n = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    parse_start_time(&line[..n])
 }
 
 /// Field 22 of proc_pid_stat(5). The name in field 2 is chosen by the process and may hold spaces and brackets, so fields

@@ -1,18 +1,16 @@
-//! `kill`: sends a signal to a container's init (signal(7), pidfd_send_signal(2)).
+//! `kill`: sends a signal to a container's init (signal(7)).
 //!
-//! By pidfd only: between reading a pid and signalling it, the pid may have become another process of the host.
-
-use std::os::fd::AsFd;
+//! Init is the only process that a caller can name from outside; a signal that it does not handle is ignored in a PID
+//! namespace of its own, save SIGKILL and SIGSTOP from outside (pid_namespaces(7)).
 
 use nix::sys::signal::Signal;
 
 use super::Outcome;
 use crate::cli::{Global, KillArgs};
-use crate::concepts::cgroups::{self, Freezer};
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::state::{State, StateDir};
-use crate::sys::process::pidfd_signal;
+use crate::process::end::{NOT_RUNNING, signal};
+use crate::state::StateDir;
 
 /// The first and last real-time signal that the C library leaves to programs (signal(7)).
 const RTMIN: i32 = 34;
@@ -21,38 +19,15 @@ const RTMAX: i32 = 64;
 /// Sends the signal; `container not running` when init is gone.
 pub fn run(global: &Global, args: &KillArgs, journal: &mut Journal) -> Result<Outcome> {
     let state = StateDir::read(&global.root, &args.id)?.load()?;
-    let signal = parse(args.signal.as_deref().unwrap_or("SIGTERM"))?;
+    let number = parse(args.signal.as_deref().unwrap_or("SIGTERM"))?;
     if args.all {
         journal.debug("kill --all has no effect of its own: when init dies, the kernel kills the rest");
     }
-    match send(&state, signal) {
+    match signal(&state, number) {
         // What --all asks for is so already.
         Err(e) if args.all && e.op_text() == NOT_RUNNING => Ok(Outcome::default()),
         sent => sent.map(|()| Outcome::default()),
     }
-}
-
-/// What engines take for "gone already".
-pub const NOT_RUNNING: &str = "container not running";
-
-/// Sends `signal` to init, and SIGKILL to all when init's death would not end them.
-pub fn send(state: &State, signal: i32) -> Result<()> {
-    let kill = signal == libc::SIGKILL;
-    // Without a PID namespace of the container's own, its other processes outlive init.
-    if kill && !state.has_own_pid_namespace() && !cgroups::pids(&state.cgroups)?.is_empty() {
-        return cgroups::kill_all(&state.cgroups);
-    }
-    let gone = || Error::new(NOT_RUNNING);
-    let init = state.init()?.ok_or_else(gone)?;
-    match pidfd_signal(init.as_fd(), signal) {
-        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Err(gone()),
-        sent => sent.at(|| format!("signal init of container {}", state.id))?,
-    }
-    // v1 delivers not even SIGKILL to a frozen process.
-    if kill && cgroups::freezer(&state.cgroups)? == Freezer::Frozen {
-        cgroups::freeze(&state.cgroups, Freezer::Thawed)?;
-    }
-    Ok(())
 }
 
 /// `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`, `SIGRTMAX-1`; 0 asks only whether init is there.

@@ -1,4 +1,7 @@
 //! One verb of the runtime specification per file, and the way in and out of all of them.
+//!
+//! The way in: descriptors that a caller leaked are closed to containers before anything else is opened. The way out: one
+//! outcome, printed once; engines read nothing else.
 
 pub mod create;
 pub mod delete;
@@ -58,14 +61,14 @@ pub fn main() -> ExitCode {
     };
     if let Err(error) = seal_off(&verb) {
         open_journal(wanted(&global, false)).fail(&error, None);
-        return ExitCode::FAILURE;
+        return failure(&verb);
     }
     let wanted = wanted(&global, prints_data(&verb));
     let mut journal = match Journal::open(wanted) {
         Ok(journal) => journal,
         Err(error) => {
             Journal::without_file(wanted).fail(&error, None);
-            return ExitCode::FAILURE;
+            return failure(&verb);
         }
     };
     conclude(&global, &verb, &mut journal)
@@ -84,10 +87,14 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
         }
         Err(error) => {
             journal.fail(&error, None);
-            // Engines tell rrun's own failure from the program's by this.
-            if matches!(verb, Verb::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
+            failure(verb)
         }
     }
+}
+
+/// Engines tell a failure of `exec` itself from one of its program by this.
+fn failure(verb: &Verb) -> ExitCode {
+    if matches!(verb, Verb::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
 }
 
 fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outcome> {
@@ -177,7 +184,7 @@ fn wanted(global: &Global, data: bool) -> Wanted<'_> {
 
 fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {
     journal.fail(&refused.error, Some(&refused.usage));
-    ExitCode::FAILURE
+    ExitCode::from(refused.status)
 }
 
 /// The data, in as few writes as it takes. A reader that has gone away has read enough.

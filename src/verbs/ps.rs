@@ -26,10 +26,11 @@ pub fn run(global: &Global, args: &PsArgs, _journal: &mut Journal) -> Result<Out
 
 fn listing(args: &PsArgs) -> Result<String> {
     let mut command = Command::new("ps");
-    if args.options.is_empty() {
-        command.arg("-ef")
-    } else {
-        command.args(&args.options)
+    match args.options.as_slice() {
+        [] => command.arg("-ef"),
+        // go-runc has one string for all options and sends it as it is.
+        [all] => command.args(all.to_string_lossy().split_whitespace()),
+        several => command.args(several),
     };
     let done = match command.stdin(Stdio::null()).output() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {

@@ -1,0 +1,95 @@
+//! The end of a container: signalled, waited for, taken away (pidfd_send_signal(2), cgroups(7)).
+//!
+//! Signals go by pidfd only: between reading a pid and signalling it, the pid may have become another process of the host.
+//! The groups are the proof that nothing is left, not the death of init: without a PID namespace of the container's own,
+//! what init started outlives it, with whatever it may do to the host.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::concepts::cgroups::{self, Freezer};
+use crate::concepts::{hooks, layers};
+use crate::error::{At, Error, Result};
+use crate::log::Journal;
+use crate::state::{MISSING, State, StateDir, Status, boot_id};
+use crate::sys::process::pidfd_signal;
+
+/// What engines take for "gone already".
+pub const NOT_RUNNING: &str = "container not running";
+
+/// How long init may take to die after SIGKILL: it may hold much memory, or wait for a disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends `signal` to init, and SIGKILL to all when init's death would not end them.
+pub fn signal(state: &State, signal: i32) -> Result<()> {
+    let kill = signal == libc::SIGKILL;
+    if kill && !state.has_own_pid_namespace() && !cgroups::pids(&state.cgroups)?.is_empty() {
+        return cgroups::kill_all(&state.cgroups);
+    }
+    let gone = || match boot_id() {
+        Ok(id) if id != state.boot_id => Error::new(NOT_RUNNING)
+            .code("E-STALE")
+            .hint(format!("it ran before the machine was started anew; rrun delete {}", state.id)),
+        _ => Error::new(NOT_RUNNING),
+    };
+    let init = state.init()?.ok_or_else(gone)?;
+    match pidfd_signal(init.as_fd(), signal) {
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Err(gone()),
+        sent => sent.at(|| format!("signal init of container {}", state.id))?,
+    }
+    // v1 delivers not even SIGKILL to a frozen process.
+    if kill && cgroups::freezer(&state.cgroups)? == Freezer::Frozen {
+        cgroups::freeze(&state.cgroups, Freezer::Thawed)?;
+    }
+    Ok(())
+}
+
+/// Kills init and all that lives in the groups, and waits until they are gone.
+pub fn end(state: &State) -> Result<()> {
+    if let Some(init) = state.init()? {
+        match signal(state, libc::SIGKILL) {
+            Err(e) if e.op_text() != NOT_RUNNING => return Err(e),
+            _ => wait_for_end(init.as_fd(), &state.id)?,
+        }
+    }
+    cgroups::kill_all(&state.cgroups)
+}
+
+fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {
+    let timeout = PollTimeout::try_from(PATIENCE).expect("ten seconds fit");
+    loop {
+        match poll(&mut [PollFd::new(init, PollFlags::POLLIN)], timeout) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) => {
+                let hint = format!("it was killed, but waits for something in the kernel; try again: rrun delete --force {id}");
+                return Err(Error::new("container init still running").hint(hint));
+            }
+            ended => return ended.map(drop).at(|| "poll the end of init"),
+        }
+    }
+}
+
+/// Removes groups, layers and state of a container whose init has ended, then runs its poststop hooks, whose failures are
+/// warnings. What fails leaves the state, so that it can be tried again. If the lock was given back meanwhile, it is taken
+/// again; what somebody else removed then is no error.
+pub fn destroy(mut dir: StateDir, state: &State, journal: &mut Journal) -> Result<()> {
+    match dir.acquire() {
+        Err(e) if e.op_text() == MISSING => return Ok(()),
+        acquired => acquired?,
+    }
+    cgroups::kill_all(&state.cgroups)?;
+    cgroups::remove(&state.cgroups)?;
+    if let Some(record) = &state.layers {
+        layers::remove(record)?;
+    }
+    dir.remove()?;
+    // The plan was found good when the container was made; a failure here is as late as a failing hook.
+    let failed = match hooks::plan_hooks(state.hooks.as_ref()) {
+        Ok(plan) => hooks::run_all(&plan, hooks::Kind::Poststop, &state.oci_json(Status::Stopped)),
+        Err(error) => vec![error],
+    };
+    failed.into_iter().for_each(|error| journal.warnings().add(error.to_string()));
+    Ok(())
+}
