@@ -17,6 +17,7 @@ crate::tests![
     null_means_not_there,
     truncated_configs_never_crash,
     the_failure_is_one_line_and_one_json_record,
+    process_files_of_exec_are_read_as_strictly,
 ];
 
 /// Runs the default config with one value changed (`null` removes nothing: it is written), and expects `text` on stderr.
@@ -229,4 +230,34 @@ fn the_failure_is_one_line_and_one_json_record() {
         (&record["level"], &record["code"], &record["config"]),
         (&json!("error"), &json!("E-TYPE"), &json!("process.user.uid"))
     );
+}
+
+fn process_files_of_exec_are_read_as_strictly() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let file = b.scratch("p.json");
+    let exec = |text: &str| {
+        std::fs::write(&file, text).expect("write the process file");
+        b.rrun(["exec", "--process", file.to_str().expect("UTF-8"), &b.id])
+    };
+    let cases = [
+        (
+            r#"{"user": {"uid": "5"}, "cwd": "/", "args": ["true"]}"#,
+            "process.user.uid: expected a number, got the string \"5\" (p.json:1:18)",
+        ),
+        (
+            r#"{"user": {}, "cwd": "/", "args": ["true"]"#,
+            "p.json:1:42: the file ends, but the object opened at 1:1 is not closed",
+        ),
+        (r#"{"user": [0, 0], "cwd": "/", "args": ["true"]}"#, "process.user: expected an object, got a list"),
+        (r#"{"rlimits": [{"type": "NOFILE"}], "user": {}, "cwd": "/", "args": ["true"]}"#, "invalid rlimit type: NOFILE"),
+    ];
+    for (text, message) in cases {
+        let done = exec(text);
+        assert!(done.code == 255 && done.err.contains(message), "{text}: {done:?}\nshould contain: {message}");
+    }
+    let done =
+        exec(r#"{"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/echo", "ran"], "capabilities": null, "envv": []}"#);
+    assert_eq!((done.code, done.out.as_str()), (0, "ran\n"), "{done:?}");
+    assert!(done.err.contains("p.json:1: unknown key process.envv - did you mean env?"), "{done:?}");
 }

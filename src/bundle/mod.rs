@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{At, Error, Result, Warnings};
-pub use repair::is_capability;
+pub use repair::capability;
 use strict::Strict;
 
 /// The largest document that is read: far more than any engine writes, far less than would hurt the host.

@@ -93,7 +93,7 @@ fn known_capabilities(names: &mut Vec<Value>, path: &str, notes: &mut Notes) {
         index += 1;
         // Not a string: left for the error about its type.
         let Some(name) = value.as_str() else { return true };
-        let known = is_capability(name);
+        let known = capability(name).is_some();
         if !known {
             let hint = did_you_mean(name, capability_names());
             notes.push((place, format!("unknown capability {} is ignored{hint}", super::shown(name))));
@@ -102,9 +102,9 @@ fn known_capabilities(names: &mut Vec<Value>, path: &str, notes: &mut Notes) {
     });
 }
 
-/// Whether `name` is a capability in the spelling of capabilities(7).
-pub fn is_capability(name: &str) -> bool {
-    name.strip_prefix("CAP_").is_some_and(|rest| rest.parse::<Capability>().is_ok())
+/// The capability that capabilities(7) spells `name`: with its prefix, in capital letters.
+pub fn capability(name: &str) -> Option<Capability> {
+    name.strip_prefix("CAP_")?.parse().ok()
 }
 
 fn capability_names() -> impl Iterator<Item = &'static str> + Clone {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn names_every_capability() {
-        assert!(capability_names().all(is_capability));
+        assert!(capability_names().all(|name| capability(name).is_some()));
     }
 
     #[test]

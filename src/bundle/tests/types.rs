@@ -5,9 +5,19 @@
 
 use super::*;
 
+/// Expects each (pointer, value) to be refused with this message and hint, and with a place.
+fn refuses(table: &[(&str, Value, &str, &str)]) {
+    for (pointer, value, message, hint) in table {
+        let (error, _) = changed(pointer, value.clone());
+        let (text, rest) = error.split_once(" (config.json:").unwrap_or_else(|| panic!("{pointer}: no place in {error:?}"));
+        assert_eq!(text, *message);
+        assert!(rest.ends_with(&format!(") | {hint} | E-TYPE")), "{error}");
+    }
+}
+
 #[test]
-fn names_wrong_types_in_plain_words() {
-    let table = [
+fn names_wrong_values_in_plain_words() {
+    refuses(&[
         ("/process/user/uid", json!("1000"), "process.user.uid: expected a number, got the string \"1000\"", "remove the quotes"),
         ("/process/user/uid", json!(-1), "process.user.uid: expected a whole number from 0 to 4294967295, got -1", "-"),
         ("/process/user/uid", json!(1.5), "process.user.uid: expected a whole number from 0 to 4294967295, got 1.5", "-"),
@@ -26,6 +36,12 @@ fn names_wrong_types_in_plain_words() {
         ("/process/terminal", json!(1), "process.terminal: expected true or false, got 1", "-"),
         ("/process/args", json!("sh"), "process.args: expected a list, got the string \"sh\"", "put it in brackets: [\"sh\"]"),
         ("/process/args/0", json!(5), "process.args[0]: expected a string, got 5", "put it in double quotes: \"5\""),
+    ]);
+}
+
+#[test]
+fn names_wrong_shapes_in_plain_words() {
+    refuses(&[
         ("/process", json!([]), "process: expected an object, got a list", "-"),
         ("/process/capabilities", json!([]), "process.capabilities: expected an object, got a list", "-"),
         ("/process/user", json!([0, 0]), "process.user: expected an object, got a list", "-"),
@@ -67,13 +83,7 @@ fn names_wrong_types_in_plain_words() {
             "process.execCPUAffinity.initial: expected a list of CPUs such as \"0-3,7\", got the string \"0-\"",
             "-",
         ),
-    ];
-    for (pointer, value, message, hint) in table {
-        let (error, _) = changed(pointer, value);
-        let (text, rest) = error.split_once(" (config.json:").unwrap_or_else(|| panic!("{pointer}: no place in {error:?}"));
-        assert_eq!(text, message);
-        assert!(rest.ends_with(&format!(") | {hint} | E-TYPE")), "{error}");
-    }
+    ]);
 }
 
 #[test]
