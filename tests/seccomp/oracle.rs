@@ -24,7 +24,13 @@ pub fn lacks_libseccomp() -> Option<&'static str> {
 }
 
 fn ask(args: &[&str], input: &str) -> Vec<Value> {
-    let mut child = Command::new(PYTHON).arg(SCRIPT).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start the oracle");
+    let mut child = Command::new(PYTHON)
+        .arg(SCRIPT)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start the oracle");
     child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("ask the oracle");
     let out = child.wait_with_output().expect("the oracle's answer");
     assert!(out.status.success(), "the oracle failed");
@@ -77,7 +83,14 @@ fn samples(profile: &Value) -> Vec<[u64; 6]> {
     for rule in profile["syscalls"].as_array().into_iter().flatten() {
         for arg in rule["args"].as_array().into_iter().flatten() {
             for value in ["value", "valueTwo"].iter().filter_map(|k| arg[k].as_u64()) {
-                values.extend([value, value.wrapping_sub(1), value.wrapping_add(1), value ^ (1 << 32), value & 0xffff_ffff, value | 1 << 63]);
+                values.extend([
+                    value,
+                    value.wrapping_sub(1),
+                    value.wrapping_add(1),
+                    value ^ (1 << 32),
+                    value & 0xffff_ffff,
+                    value | 1 << 63,
+                ]);
             }
         }
     }
@@ -171,7 +184,9 @@ fn difference(answer: &Value) -> Option<String> {
 
 /// Numbers above the table that are no newer calls: a call that a tracer skips, ARM's private ones, the x32 half.
 fn is_special(name: &str, number: u32) -> bool {
-    number == u32::MAX && name.starts_with('X') && name != "X86" || name == "ARM" && number >= 0xf_0000 || name == "X86_64" && number >= X32_BIT
+    number == u32::MAX && name.starts_with('X') && name != "X86"
+        || name == "ARM" && number >= 0xf_0000
+        || name == "X86_64" && number >= X32_BIT
 }
 
 #[track_caller]
@@ -179,7 +194,16 @@ fn agree(answers: &[Value]) {
     let mut wrong = Vec::new();
     for answer in answers {
         if let Some(text) = difference(answer) {
-            wrong.push(format!("{text}\n  {}", answer["profile"]["syscalls"].as_array().unwrap().iter().filter(|r| !r["args"].is_null()).map(|r| format!("{r}\n  ")).collect::<String>()));
+            wrong.push(format!(
+                "{text}\n  {}",
+                answer["profile"]["syscalls"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter(|r| !r["args"].is_null())
+                    .map(|r| format!("{r}\n  "))
+                    .collect::<String>()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), answers.len(), wrong.join("\n"));
@@ -192,7 +216,16 @@ pub fn random_profiles_decide_as_libseccomp_does() {
 
 /// Random profiles for machines that rrun does not run on here: other tables, other word orders.
 pub fn other_architectures_decide_as_libseccomp_does() {
-    for archs in ["AARCH64 ARM", "RISCV64", "PPC64LE", "MIPSEL MIPSEL64 MIPSEL64N32", "S390X S390", "PPC64 PPC", "MIPS MIPS64 MIPS64N32", "PARISC PARISC64"] {
+    for archs in [
+        "AARCH64 ARM",
+        "RISCV64",
+        "PPC64LE",
+        "MIPSEL MIPSEL64 MIPSEL64N32",
+        "S390X S390",
+        "PPC64 PPC",
+        "MIPS MIPS64 MIPS64N32",
+        "PARISC PARISC64",
+    ] {
         let args: Vec<&str> = ["random", "2", "12"].into_iter().chain(archs.split(' ')).collect();
         agree(&ask(&args, ""));
     }

@@ -27,7 +27,35 @@ const COLUMNS: usize = 18;
 const X: u16 = 0xffff;
 
 /// Every system call of every architecture, sorted by name.
-static CALLS: &[(&str, [u16; COLUMNS])] = &include!("syscalls.in");
+const CALLS: &[(&str, [u16; COLUMNS])] = &include!("syscalls.in");
+
+/// A hash table of [`CALLS`], made by the compiler: a profile has hundreds of names, and each start looks them all up.
+static PLACES: [u16; SLOTS] = places();
+const SLOTS: usize = 2048;
+
+/// Where the search for a name begins (FNV-1a).
+const fn slot(name: &str) -> usize {
+    let (bytes, mut hash, mut at) = (name.as_bytes(), 0x811c_9dc5_u32, 0);
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash ^ hash >> 16) as usize % SLOTS
+}
+
+/// One more than the place of each call in [`CALLS`], at the first free slot from its own on; 0 is free.
+const fn places() -> [u16; SLOTS] {
+    let (mut table, mut at) = ([0; SLOTS], 0);
+    while at < CALLS.len() {
+        let mut slot = slot(CALLS[at].0);
+        while table[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        at += 1;
+        table[slot] = at as u16;
+    }
+    table
+}
 
 /// One architecture as a filter sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,7 +173,15 @@ pub struct Call(&'static [u16; COLUMNS]);
 impl Call {
     /// Finds a name; `None` if no architecture knows it.
     pub fn named(name: &str) -> Option<Self> {
-        CALLS.binary_search_by(|(n, _)| (*n).cmp(name)).ok().map(|at| Self(&CALLS[at].1))
+        let mut slot = slot(name);
+        while let Some(at) = PLACES[slot].checked_sub(1) {
+            let (known, numbers) = &CALLS[usize::from(at)];
+            if *known == name {
+                return Some(Self(numbers));
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        None
     }
 
     /// Its number on an architecture, as `seccomp_data.nr` has it.
@@ -170,53 +206,25 @@ impl Architecture {
     }
 }
 
-/// What the first argument of `socketcall` (net/socket.c, linux/net.h) or `ipc` (linux/ipc.h) must be to reach the call
-/// `name`: the multiplexer's name and that number. `accept4` and later are what the kernel knows since 2.6.
+/// What the first argument of `socketcall` (linux/net.h) or `ipc` (linux/ipc.h) must be to reach the call `name`: the
+/// multiplexer's name and that number.
+#[rustfmt::skip]
 pub fn multiplexer(name: &str) -> Option<(&'static str, u64)> {
-    const SOCKETS: [&str; 20] = [
-        "socket",
-        "bind",
-        "connect",
-        "listen",
-        "accept",
-        "getsockname",
-        "getpeername",
-        "socketpair",
-        "send",
-        "recv",
-        "sendto",
-        "recvfrom",
-        "shutdown",
-        "setsockopt",
-        "getsockopt",
-        "sendmsg",
-        "recvmsg",
-        "accept4",
-        "recvmmsg",
-        "sendmmsg",
-    ];
-    const IPC: [(&str, u64); 12] = [
-        ("semop", 1),
-        ("semget", 2),
-        ("semctl", 3),
-        ("semtimedop", 4),
-        ("msgsnd", 11),
-        ("msgrcv", 12),
-        ("msgget", 13),
-        ("msgctl", 14),
-        ("shmat", 21),
-        ("shmdt", 22),
-        ("shmget", 23),
-        ("shmctl", 24),
-    ];
-    // Cheap refusal first: most names begin with another letter.
-    if !matches!(name.as_bytes().first(), Some(b'a'..=b'c' | b'g' | b'l' | b'm' | b'r' | b's')) {
-        return None;
+    let code = match name {
+        "socket" => 1, "bind" => 2, "connect" => 3, "listen" => 4, "accept" => 5, "getsockname" => 6, "getpeername" => 7,
+        "socketpair" => 8, "send" => 9, "recv" => 10, "sendto" => 11, "recvfrom" => 12, "shutdown" => 13, "setsockopt" => 14,
+        "getsockopt" => 15, "sendmsg" => 16, "recvmsg" => 17, "accept4" => 18, "recvmmsg" => 19, "sendmmsg" => 20,
+        _ => 0,
+    };
+    if code != 0 {
+        return Some(("socketcall", code));
     }
-    if let Some(at) = SOCKETS.iter().position(|s| *s == name) {
-        return Some(("socketcall", at as u64 + 1));
-    }
-    IPC.iter().find(|(n, _)| *n == name).map(|(_, code)| ("ipc", *code))
+    let code = match name {
+        "semop" => 1, "semget" => 2, "semctl" => 3, "semtimedop" => 4, "msgsnd" => 11, "msgrcv" => 12, "msgget" => 13, "msgctl" => 14,
+        "shmat" => 21, "shmdt" => 22, "shmget" => 23, "shmctl" => 24,
+        _ => return None,
+    };
+    Some(("ipc", code))
 }
 
 #[cfg(test)]
@@ -226,6 +234,7 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_knows_this_kernels_numbers() {
         assert!(CALLS.windows(2).all(|w| w[0].0 < w[1].0));
+        assert!(call_names().all(|name| Call::named(name).is_some()));
         let number = |name, on| Call::named(name).and_then(|c| c.number(super::named(on).expect("known")));
         assert_eq!(number("execve", "x86_64"), Some(59));
         assert_eq!(number("execve", "x86"), Some(11));

@@ -122,7 +122,8 @@ impl Conditionals {
         let shared = |old: &Conditional| old.ranked.iter().zip(&new.ranked).take_while(|(a, b)| a.1 == b.1).count();
         let shares: Vec<usize> = self.rules.iter().map(shared).collect();
         let most = shares.iter().copied().max().unwrap_or(0);
-        let family = shares.iter().position(|s| *s == most).unwrap_or(0)..shares.iter().rposition(|s| *s == most).map_or(0, |at| at + 1);
+        let family =
+            shares.iter().position(|s| *s == most).unwrap_or(0)..shares.iter().rposition(|s| *s == most).map_or(0, |at| at + 1);
         let at = new.ranked.get(most).and_then(|(rank, _)| self.place(family.clone(), most, *rank)).unwrap_or(family.end);
         self.rules.insert(at, new);
         self.turns.insert(at, self.turns.len());

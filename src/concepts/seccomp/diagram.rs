@@ -6,7 +6,7 @@
 //! first, so that every target is already placed: it inserts loads where the register holds another word, and short-cuts
 //! where a target is too far. Facts: linux/filter.h, seccomp(2), Documentation/networking/filter.rst.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use libc::sock_filter;
 
@@ -24,7 +24,7 @@ pub const WORD_ARCH: u8 = 4;
 pub type Id = u32;
 
 /// How a word is compared with the constant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Compare {
     /// Equal.
     Equal,
@@ -35,7 +35,7 @@ pub enum Compare {
 }
 
 /// One question: does the word at `offset`, masked, compare so with `value`?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Test {
     /// Offset of the word in `seccomp_data`.
     pub offset: u8,
@@ -48,7 +48,7 @@ pub struct Test {
 }
 
 /// A place in the diagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
     /// The end: a `SECCOMP_RET_*` value.
     Verdict(u32),
@@ -60,32 +60,40 @@ pub enum Node {
 #[derive(Debug, Default)]
 pub struct Diagram {
     nodes: Vec<Node>,
-    known: HashMap<Node, Id>,
+    known: BTreeMap<Node, Id>,
+    /// The verdicts, by action: a handful, asked for once per number.
+    verdicts: Vec<(u32, Id)>,
 }
 
 impl Diagram {
     /// The end with this verdict.
     pub fn verdict(&mut self, action: u32) -> Id {
-        self.shared(Node::Verdict(action))
+        if let Some((_, id)) = self.verdicts.iter().find(|(known, _)| *known == action) {
+            return *id;
+        }
+        self.nodes.push(Node::Verdict(action));
+        let id = self.nodes.len() as Id - 1;
+        self.verdicts.push((action, id));
+        id
     }
 
     /// A question, or nothing at all where both answers lead to the same place or no bit counts.
     pub fn question(&mut self, test: Test, yes: Id, no: Id) -> Id {
-        if yes == no || test.mask == 0 { yes } else { self.shared(Node::Question(test, yes, no)) }
+        if yes == no || test.mask == 0 {
+            return yes;
+        }
+        let Self { nodes, known, .. } = self;
+        let node = Node::Question(test, yes, no);
+        *known.entry(node).or_insert_with(|| {
+            nodes.push(node);
+            nodes.len() as Id - 1
+        })
     }
 
     /// A question that no other place can share: not looked up, which is faster.
     pub fn own_question(&mut self, offset: u8, compare: Compare, value: u32, yes: Id, no: Id) -> Id {
         self.nodes.push(Node::Question(Test { offset, mask: u32::MAX, compare, value }, yes, no));
         self.nodes.len() as Id - 1
-    }
-
-    fn shared(&mut self, node: Node) -> Id {
-        let Self { nodes, known } = self;
-        *known.entry(node).or_insert_with(|| {
-            nodes.push(node);
-            nodes.len() as Id - 1
-        })
     }
 
     /// How many nodes there are. Each becomes at least one instruction, so that more than [`MOST_INSTRUCTIONS`] is too much.
@@ -105,6 +113,7 @@ impl Diagram {
     pub fn rewind(&mut self, len: usize) {
         self.nodes.truncate(len);
         self.known.retain(|_, id| (*id as usize) < len);
+        self.verdicts.retain(|(_, id)| (*id as usize) < len);
     }
 
     /// The instructions that decide as the diagram does from `root` on.
