@@ -19,11 +19,11 @@ pub struct Error {
     /// The kernel's reason, if the kernel gave one.
     errno: Option<i32>,
     /// What the user can do tonight; one line, without a final full stop.
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     /// The stable code of the situation, `E-MOUNT`.
     code: Option<&'static str>,
     /// The place in config.json at fault: `mounts[3].source`.
-    config: Option<String>,
+    config: Option<Box<str>>,
 }
 
 impl Error {
@@ -49,7 +49,7 @@ impl Error {
 
     /// Adds what the user can do about it. The first hint, nearest to the cause, wins.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint.get_or_insert(hint.into());
+        self.hint.get_or_insert_with(|| hint.into().into());
         self
     }
 
@@ -61,7 +61,7 @@ impl Error {
 
     /// Names the place in config.json at fault. The first place wins.
     pub fn config(mut self, field: impl Into<String>) -> Self {
-        self.config.get_or_insert(field.into());
+        self.config.get_or_insert_with(|| field.into().into());
         self
     }
 
@@ -98,7 +98,7 @@ impl Error {
         code: Option<&'static str>,
         config: Option<String>,
     ) -> Self {
-        Self { op, errno, hint, code, config }
+        Self { op, errno, hint: hint.map(Into::into), code, config: config.map(Into::into) }
     }
 }
 

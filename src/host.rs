@@ -1,4 +1,7 @@
 //! What this machine and this caller offer, asked once per invocation and passed to every `plan`.
+//!
+//! A plan that asked the kernel itself could not be tested without root, nor printed for another machine. So all facts are
+//! here: ids, hierarchies, and, only for configs that need them, features that a kernel may lack.
 
 use std::os::fd::OwnedFd;
 

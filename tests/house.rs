@@ -351,8 +351,10 @@ fn scripts_stop_at_the_first_error() {
     let mut found = vec![top().join(".ci/run")];
     walk(&top().join("scripts"), &mut found);
     walk(&top().join("rootfs-fixtures"), &mut found);
-    // PID 1 of the VM and its job must go on to the end.
+    // PID 1 of the VM and its job, which have no ending, must go on to the end.
     found.retain(|p| p.ends_with(".ci/run") || p.extension().is_some_and(|e| e == "sh"));
+    // What lies in a layer is run by the shell of that layer.
+    found.retain(|p| !p.components().any(|c| c.as_os_str() == "layers"));
     let lax = |p: &PathBuf| !read(p).contains("\nset -euo pipefail\n");
     none("set -euo pipefail is missing:", found.iter().filter(|p| lax(p)).map(|p| p.display().to_string()).collect());
 }

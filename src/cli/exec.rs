@@ -1,4 +1,7 @@
 //! The arguments of `exec`, and the strict grammar of its user.
+//!
+//! Who may run a program in a container is decided by these few characters: a parser that takes `+0` or a name for a number
+//! makes root of a user (CVE-2026-30892, CVE-2016-3697).
 
 use std::path::PathBuf;
 

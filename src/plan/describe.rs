@@ -1,4 +1,7 @@
 //! The plan in words: what each step will do, for `rrun plan` and `--debug`.
+//!
+//! The same value that is carried out is described, so what is shown is what will happen; a step with nothing to do has no
+//! line.
 
 use super::{Plan, Step};
 use crate::concepts::hooks::Kind;

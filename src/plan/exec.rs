@@ -1,11 +1,14 @@
 //! The plan of `exec`: one process with the attributes that `create` would give it, in namespaces that are there.
+//!
+//! The container's own filter holds for it too: a process that entered without would be the way out for all others
+//! (seccomp(2) is inherited by children, not by neighbours).
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
-use super::{ProcessPlan, plan_process};
+use super::{ProcessPlan, plan_process, rules};
 use crate::concepts::namespaces::flag_and_name;
 use crate::concepts::scheduling;
-use crate::error::{Error, Result, Warnings};
+use crate::error::{Result, Warnings};
 use crate::process::stdio::{self, StdioPlan};
 use crate::state::State;
 
@@ -42,7 +45,7 @@ pub struct ExecRequest<'a> {
 /// Decides everything. Makes nothing.
 pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let (spec, process, state) = (request.spec, request.process, request.state);
-    check(process)?;
+    rules::check_process(process)?;
     let mapped = state.namespaces.iter().any(|(name, _)| name == "user");
     let stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
     let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
@@ -51,17 +54,6 @@ pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let affinity = scheduling::affinity(process)?;
     let process = plan_process(&spec, process, keyring.as_deref(), mapped, &stdio, warnings)?;
     Ok(ExecPlan { process, stdio, namespaces: flags(state), affinity })
-}
-
-fn check(process: &Process) -> Result<()> {
-    if process.args().as_ref().is_none_or(|a| a.is_empty()) {
-        return Err(Error::new("args must not be empty").config("process.args"));
-    }
-    match process.cwd() {
-        cwd if cwd.as_os_str().is_empty() => Err(Error::new("Cwd property must not be empty").config("process.cwd")),
-        cwd if !cwd.is_absolute() => Err(Error::new("Cwd must be an absolute path").config("process.cwd")),
-        _ => Ok(()),
-    }
 }
 
 /// The kinds that the container does not simply share with the host.

@@ -5,6 +5,7 @@
 
 mod describe;
 pub mod exec;
+pub mod overrides;
 pub mod rules;
 mod steps;
 

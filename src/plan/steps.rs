@@ -1,5 +1,7 @@
-//! The steps of making a container, in order: the one list that the code follows, `rrun plan` prints, `--debug` times, and
-//! faults are injected by.
+//! The steps of making a container, in order.
+//!
+//! One list, which the code follows, `rrun plan` prints, `--debug` times, and faults are injected by. Their order is the
+//! boundary: each protection stands before the first thing it must hold against.
 
 /// Which process takes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

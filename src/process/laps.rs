@@ -1,4 +1,7 @@
 //! The time each step took, of both processes, for `--debug`.
+//!
+//! Init may not print, and a message for each step would change what is measured. So the times stand in a page that parent
+//! and init share; without `--debug` there is no page and no clock is read.
 
 use std::time::Instant;
 

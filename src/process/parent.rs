@@ -1,5 +1,9 @@
 //! The outside of the split: makes what only the outside can make, clones init, answers it, and undoes everything when any
 //! step fails.
+//!
+//! What a failed start leaves behind (a process, a cgroup, a directory) is what the next start trips over, or what an
+//! attacker collects; so every thing made is known to [`Undo`] before the next is begun, and to the state directory before
+//! it is made.
 
 use std::fs::File;
 use std::io::Write;
@@ -340,12 +344,10 @@ impl Created {
 
     /// `run`: waits until init has become the program, then runs the poststart hooks. On failure everything is undone.
     pub fn launch(mut self, plan: &Plan) -> Result<Running> {
-        loop {
-            match self.channel.receive()? {
-                None => break,
-                Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
-                Some(_) => return Err(Error::new("the handshake was disturbed")),
-            }
+        match self.channel.receive()? {
+            None => {}
+            Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
+            Some(_) => return Err(Error::new("the handshake was disturbed")),
         }
         hooks::run(&plan.hooks, hooks::Kind::Poststart, &self.state.oci_json(Status::Running))?;
         let dir = self.undo.keep();

@@ -1,4 +1,7 @@
 //! Descriptors: marking, closing, and sending them over sockets (close_range(2), unix(7)).
+//!
+//! A descriptor of a host directory that reaches a container is a way out (CVE-2024-21626: `/proc/self/fd/7` as working
+//! directory). So everything is close-on-exec from birth, and what init does not need it closes before it looks at the image.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -1,4 +1,7 @@
 //! Processes and namespaces: clone3(2), setns(2), unshare(2), pidfd_open(2), prctl(2), execveat(2).
+//!
+//! A pid can be recycled while one looks at it; a pidfd cannot. So processes are signalled and waited for by pidfd, and a
+//! pid is only a name to show.
 
 use std::ffi::{CStr, CString};
 use std::io;

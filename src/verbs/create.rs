@@ -1,11 +1,11 @@
 //! `create`: makes the container up to the point where only its program is missing, and leaves it to `start`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Outcome;
 use crate::bundle::{self, Bundle};
 use crate::cli::{CreateArgs, Global, id_candidates};
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
@@ -30,9 +30,7 @@ pub struct Setup {
 
 /// Reads the bundle, plans, and claims the id. Nothing is made before all of the input was found good.
 pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool, journal: &mut Journal) -> Result<Setup> {
-    let here = std::env::current_dir().at(|| "find the current directory")?;
-    let path = args.bundle.as_ref().map_or(here.clone(), |b| here.join(b));
-    let bundle = bundle::load(&path, journal.warnings())?;
+    let bundle = bundle::load(args.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
     let host = Host::ask()?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
         let state_dir = global.root.join(&id);
@@ -54,15 +52,14 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         let state = new_state(&bundle, &host, &plan, args)?;
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.errno() == Some(libc::EEXIST) => continue,
-            dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args, &here), laps: Laps::new(global.debug)? }),
+            dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args), laps: Laps::new(global.debug)? }),
         }
     }
     Err(Error::new(format!("no free id for {}", bundle.path.display())).hint("name one: rrun run --bundle DIR ID"))
 }
 
-fn announce(args: &CreateArgs, here: &Path) -> Announce {
-    let absolute = |p: &PathBuf| here.join(p);
-    Announce { pid_file: args.pid_file.as_ref().map(absolute), pidfd_socket: args.pidfd_socket.as_ref().map(absolute) }
+fn announce(args: &CreateArgs) -> Announce {
+    Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() }
 }
 
 fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> Result<State> {

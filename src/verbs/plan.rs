@@ -1,5 +1,7 @@
 //! `plan`: prints every step that `run` would take, per process, in order, and takes none.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::Outcome;
@@ -19,9 +21,7 @@ struct Line {
 
 /// Prints the plan of a bundle as text, or as a JSON array with `--json`.
 pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Outcome> {
-    let here = std::env::current_dir().at(|| "find the current directory")?;
-    let path = args.create.bundle.as_ref().map_or(here.clone(), |b| here.join(b));
-    let bundle = bundle::load(&path, journal.warnings())?;
+    let bundle = bundle::load(args.create.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
     let host = Host::ask()?;
     let name = bundle.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let id = args.create.id.clone().unwrap_or(name);

@@ -1,5 +1,8 @@
-//! From config.json to the plan of mounts. What a mount needs of the rest of the configuration (a namespace, mapped ids) was
-//! checked before (src/plan/rules/mounts.rs).
+//! From config.json to the plan of mounts (runtime-spec, config.md, Mounts).
+//!
+//! Each mount becomes a source, a place and a set of attributes that are set before it is attached: nothing is left to be
+//! decided inside. What a mount needs of the rest of the configuration (a namespace, mapped ids) was checked before
+//! (src/plan/rules/mounts.rs).
 
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
@@ -26,13 +29,7 @@ struct Bundle<'a> {
 
 /// Decides every mount. `cgroup_dirs`: for cgroup mounts without a cgroup namespace, the container's own groups on the
 /// host: (controllers joined by comma, directory); on v2 one entry with an empty name.
-pub fn plan(
-    spec: &Spec,
-    host: &Host,
-    bundle: &Path,
-    cgroup_dirs: &[(String, PathBuf)],
-    warnings: &mut Warnings,
-) -> Result<MountsPlan> {
+pub fn plan(spec: &Spec, host: &Host, bundle: &Path, cgroup_dirs: &[(String, PathBuf)]) -> Result<MountsPlan> {
     let own_groups = (!has_namespace(spec, LinuxNamespaceType::Cgroup)).then_some(cgroup_dirs);
     let bundle = Bundle { spec, host, path: bundle, own_groups };
     let mut plan = MountsPlan { mounts: vec![], inherited: inherited_propagation(spec) };

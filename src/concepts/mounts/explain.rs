@@ -1,4 +1,7 @@
-//! Why a mount failed, in the words of who wrote the configuration. Looked into only after the failure.
+//! Why a mount failed, in the words of who wrote the configuration.
+//!
+//! The kernel says EINVAL; the author wrote `nosiud`. Between the two lies a look at source, destination and options, taken
+//! only after the failure: a start never depends on it, and a hostile image cannot make it lie about a mount that worked.
 
 use super::options::NAMES;
 use super::{Act, Mount};
