@@ -26,13 +26,7 @@ struct Bundle<'a> {
 
 /// Decides every mount. `cgroup_dirs`: for cgroup mounts without a cgroup namespace, the container's own groups on the
 /// host: (controllers joined by comma, directory); on v2 one entry with an empty name.
-pub fn plan(
-    spec: &Spec,
-    host: &Host,
-    bundle: &Path,
-    cgroup_dirs: &[(String, PathBuf)],
-    warnings: &mut Warnings,
-) -> Result<MountsPlan> {
+pub fn plan(spec: &Spec, host: &Host, bundle: &Path, cgroup_dirs: &[(String, PathBuf)]) -> Result<MountsPlan> {
     let own_groups = (!has_namespace(spec, LinuxNamespaceType::Cgroup)).then_some(cgroup_dirs);
     let bundle = Bundle { spec, host, path: bundle, own_groups };
     let mut plan = MountsPlan { mounts: vec![], inherited: inherited_propagation(spec) };
