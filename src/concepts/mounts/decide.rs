@@ -1,4 +1,6 @@
-//! From config.json to the plan of mounts. What a mount needs of the rest of the configuration (a namespace, mapped ids) was
+//! From config.json to the plan of mounts: which are binds, where they go, what waits.
+//!
+//! What a mount needs of the rest of the configuration (a namespace, mapped ids) was
 //! checked before (src/plan/rules/mounts.rs).
 
 use std::ffi::CString;

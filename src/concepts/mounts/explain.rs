@@ -1,4 +1,7 @@
-//! Why a mount failed, in the words of who wrote the configuration. Looked into only after the failure.
+//! Why a mount failed, in the words of who wrote the configuration.
+//!
+//! Looked into only after the failure: a start never depends on a probe, and what is probed before its use may be something
+//! else by then.
 
 use super::options::NAMES;
 use super::{Act, Mount};
