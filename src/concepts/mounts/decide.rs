@@ -1,8 +1,7 @@
-//! From config.json to the plan of mounts (runtime-spec, config.md, Mounts).
+//! From config.json to the plan of mounts: which are binds, where they go, what waits.
 //!
-//! Each mount becomes a source, a place and a set of attributes that are set before it is attached: nothing is left to be
-//! decided inside. What a mount needs of the rest of the configuration (a namespace, mapped ids) was checked before
-//! (src/plan/rules/mounts.rs).
+//! What a mount needs of the rest of the configuration (a namespace, mapped ids) was
+//! checked before (src/plan/rules/mounts.rs).
 
 use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Why a mount failed, in the words of who wrote the configuration.
 //!
-//! The kernel says EINVAL; the author wrote `nosiud`. Between the two lies a look at source, destination and options, taken
-//! only after the failure: a start never depends on it, and a hostile image cannot make it lie about a mount that worked.
+//! Looked into only after the failure: a start never depends on a probe, and what is probed before its use may be something
+//! else by then.
 
 use super::options::NAMES;
 use super::{Act, Mount};
