@@ -38,9 +38,3 @@ pub fn supports_flag(flag: u32) -> bool {
         check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, ptr::null::<libc::c_void>()) });
     matches!(asked, Err(e) if e.raw_os_error() == Some(libc::EFAULT))
 }
-
-/// Whether the kernel knows an action, a `SECCOMP_RET_*` value (`SECCOMP_GET_ACTION_AVAIL`).
-pub fn supports_action(action: u32) -> bool {
-    // SAFETY: the kernel reads one u32.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).is_ok()
-}
