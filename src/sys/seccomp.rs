@@ -1,4 +1,7 @@
 //! seccomp(2): installing a filter, and asking what the kernel knows.
+//!
+//! A filter is for ever: it holds for the calling thread and all it will start, through execve(2) too, and none can be
+//! taken off. Several are all asked, and the strictest verdict counts. What a filter says is decided in `concepts::seccomp`.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
