@@ -1,4 +1,7 @@
 //! seccomp(2): installing a filter, and asking what the kernel knows.
+//!
+//! A filter is for ever: it holds for the calling thread and all it will start, through execve(2) too, and none can be
+//! taken off. Several are all asked, and the strictest verdict counts. What a filter says is decided in `concepts::seccomp`.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -37,10 +40,4 @@ pub fn supports_flag(flag: u32) -> bool {
     let asked =
         check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, ptr::null::<libc::c_void>()) });
     matches!(asked, Err(e) if e.raw_os_error() == Some(libc::EFAULT))
-}
-
-/// Whether the kernel knows an action, a `SECCOMP_RET_*` value (`SECCOMP_GET_ACTION_AVAIL`).
-pub fn supports_action(action: u32) -> bool {
-    // SAFETY: the kernel reads one u32.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).is_ok()
 }

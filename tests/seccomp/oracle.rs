@@ -230,3 +230,12 @@ pub fn other_architectures_decide_as_libseccomp_does() {
         agree(&ask(&args, ""));
     }
 }
+
+/// These profiles.
+#[track_caller]
+pub fn agree_on(profiles: &[Value]) {
+    let lines: String = profiles.iter().map(|p| format!("{p}\n")).collect();
+    let answers = ask(&["compile"], &lines);
+    assert!(answers.len() == profiles.len() && answers.iter().all(|a| a["error"].is_null()), "libseccomp refuses one");
+    agree(&answers);
+}

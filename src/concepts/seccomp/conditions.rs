@@ -268,3 +268,96 @@ impl Walk<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulate::run;
+    use super::super::{architecture, diagram::MOST_INSTRUCTIONS};
+    use super::*;
+
+    /// A small generator with a fixed start: the same rules on every run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % n as u64) as usize
+        }
+
+        fn value(&mut self) -> u64 {
+            [0, 1, 5, 6, 0xffff_ffff, 1 << 32, (1 << 32) + 5, (2 << 32) + 5, u64::MAX][self.below(9)]
+        }
+    }
+
+    fn holds(c: &Condition, args: &[u64; 6]) -> bool {
+        let arg = args[usize::from(c.index)];
+        match c.operator {
+            Operator::ScmpCmpEq => arg == c.value,
+            Operator::ScmpCmpNe => arg != c.value,
+            Operator::ScmpCmpLt => arg < c.value,
+            Operator::ScmpCmpLe => arg <= c.value,
+            Operator::ScmpCmpGt => arg > c.value,
+            Operator::ScmpCmpGe => arg >= c.value,
+            Operator::ScmpCmpMaskedEq => arg & c.mask == c.value,
+        }
+    }
+
+    fn condition(dice: &mut Dice, index: u8) -> Condition {
+        use Operator::*;
+        let operator = [ScmpCmpEq, ScmpCmpNe, ScmpCmpLt, ScmpCmpLe, ScmpCmpGt, ScmpCmpGe, ScmpCmpMaskedEq][dice.below(7)];
+        let mask = if operator == ScmpCmpMaskedEq { dice.value() } else { u64::MAX };
+        Condition { index, operator, value: dice.value() & mask, mask }
+    }
+
+    #[test]
+    fn the_verdict_is_that_of_a_rule_that_matches() {
+        let on = architecture::named("x86_64").expect("known");
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..400 {
+            let mut rules: Vec<(Vec<Condition>, u32)> = Vec::new();
+            let mut list = Conditionals::default();
+            for action in 1..=1 + dice.below(7) as u32 {
+                let wanted = 1 + dice.below(7);
+                let conditions: Vec<Condition> = (0..3).filter(|i| wanted >> i & 1 == 1).map(|i| condition(&mut dice, i)).collect();
+                let rule = Conditional::new(&conditions, None, action, on);
+                if !rule.is_always() && list.add(rule) {
+                    rules.push((conditions, action));
+                }
+            }
+            let mut diagram = Diagram::default();
+            let default = diagram.verdict(99);
+            let (quick, plain) = (list.build(&mut diagram, default), list.build_plainly(&mut diagram, default));
+            let (quick, plain) = (diagram.flatten(quick).expect("small"), diagram.flatten(plain).expect("small"));
+            for _ in 0..100 {
+                let args = std::array::from_fn(|_| dice.value());
+                let verdict = run(&quick, on.token, 0, args).verdict.0;
+                assert_eq!(run(&plain, on.token, 0, args).verdict.0, verdict, "{rules:?} {args:x?}");
+                let matching: Vec<u32> =
+                    rules.iter().filter(|(all, _)| all.iter().all(|c| holds(c, &args))).map(|r| r.1).collect();
+                let fits = if matching.is_empty() { verdict == 99 } else { matching.contains(&verdict) };
+                assert!(fits, "{verdict} is none of {matching:?}: {rules:?} {args:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hundreds_of_rules_for_one_call_grow_the_filter_in_proportion() {
+        let on = architecture::named("x86_64").expect("known");
+        let mut list = Conditionals::default();
+        for bit in 0..300_u64 {
+            let one = |index| Condition {
+                index,
+                operator: Operator::ScmpCmpMaskedEq,
+                value: 1 << (bit % 60),
+                mask: (1 << (bit % 60)) | bit,
+            };
+            assert!(list.add(Conditional::new(&[one(0), one(1)], None, 1, on)));
+        }
+        let mut diagram = Diagram::default();
+        let default = diagram.verdict(0);
+        let root = list.build(&mut diagram, default);
+        assert!(diagram.flatten(root).expect("it fits").len() < MOST_INSTRUCTIONS);
+    }
+}

@@ -16,15 +16,16 @@ pub mod listener;
 mod profile;
 pub mod simulate;
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use libc::sock_filter;
 use oci_spec::runtime::LinuxSeccomp;
 
-use crate::error::{At, Error, Result, Warnings};
+use crate::error::{Error, Result, Warnings};
 use crate::suggest::did_you_mean;
-use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_WAIT_KILLABLE_RECV, install};
+use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_WAIT_KILLABLE_RECV, install, supports_flag};
 
 pub use listener::send_listener;
 pub use simulate::{Verdict, foretell, simulate};
@@ -60,8 +61,7 @@ pub fn plan(profile: &LinuxSeccomp, warnings: &mut Warnings) -> Result<SeccompPl
             unknown.push(name);
         } else {
             let hint = did_you_mean(&name, architecture::call_names());
-            warnings
-                .add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}{hint}. The rule has NO effect on it"));
+            warnings.add(format!("linux.seccomp.syscalls[{at}]: unknown system call {name:?}: its rule has NO effect{hint}"));
         }
     }
     let notifies = filter.iter().any(|i| u32::from(i.code) == libc::BPF_RET && i.k == libc::SECCOMP_RET_USER_NOTIF);
@@ -86,34 +86,27 @@ pub fn apply(plan: &SeccompPlan) -> Result<Option<OwnedFd>> {
     if plan.filter.is_empty() {
         return Ok(None);
     }
-    install(&plan.filter, plan.flags).at(|| "unable to init seccomp: error loading seccomp filter into kernel")
+    install(&plan.filter, plan.flags).map_err(|error| refusal(plan.flags, error))
+}
+
+/// Why the kernel refused. It says EINVAL for a flag that it does not know, but not which; SPEC_ALLOW cannot be it, as it is
+/// older (Linux 4.17) than calls that have been made before.
+fn refusal(flags: u32, error: io::Error) -> Error {
+    const NAMES: [(u32, &str); 3] = [
+        (FLAG_LOG, "SECCOMP_FILTER_FLAG_LOG"),
+        (FLAG_NEW_LISTENER, "SECCOMP_FILTER_FLAG_NEW_LISTENER"),
+        (FLAG_WAIT_KILLABLE_RECV, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
+    ];
+    let unknown = NAMES.iter().find(|(flag, _)| flags & flag != 0 && !supports_flag(*flag));
+    match unknown.filter(|_| error.raw_os_error() == Some(libc::EINVAL)) {
+        Some((_, name)) => {
+            Error::new(format!("unable to init seccomp: this kernel does not support {name}")).config("linux.seccomp.flags")
+        }
+        None => Error::os("unable to init seccomp: error loading seccomp filter into kernel", error).config("linux.seccomp"),
+    }
 }
 
 impl SeccompPlan {
-    /// Compares the flags with what this kernel `supports` (`sys::seccomp::supports_flag`). One that it lacks is an error;
-    /// SPEC_ALLOW, which only takes back a slow-down, is dropped with a warning.
-    pub fn fit_kernel(&mut self, supports: impl Fn(u32) -> bool, warnings: &mut Warnings) -> Result<()> {
-        const NAMES: [(u32, &str); 4] = [
-            (FLAG_LOG, "SECCOMP_FILTER_FLAG_LOG"),
-            (FLAG_SPEC_ALLOW, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
-            (FLAG_NEW_LISTENER, "SECCOMP_FILTER_FLAG_NEW_LISTENER"),
-            (FLAG_WAIT_KILLABLE_RECV, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"),
-        ];
-        for (flag, name) in NAMES {
-            if self.flags & flag == 0 || supports(flag) {
-                continue;
-            }
-            if flag != FLAG_SPEC_ALLOW {
-                return Err(
-                    Error::new(format!("seccomp flag {name} is not supported by this kernel")).config("linux.seccomp.flags")
-                );
-            }
-            self.flags &= !flag;
-            warnings.add(format!("seccomp flag {name} is not supported by this kernel and was left out"));
-        }
-        Ok(())
-    }
-
     /// Where the notification descriptor is to be sent, and the metadata to send with it.
     pub fn listener(&self) -> Option<(&Path, &str)> {
         self.listener.as_ref().map(|(path, metadata)| (path.as_path(), metadata.as_str()))
@@ -134,3 +127,7 @@ impl SeccompPlan {
         unknown.chain([format!("seccomp filter flags: {}", self.flags)]).collect()
     }
 }
+
+// The numbers in them are those of x86-64.
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
