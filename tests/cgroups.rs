@@ -1,4 +1,4 @@
-//! Control groups: each limit is proved by what it does to a process that ignores it, on the hierarchies of v1.
+//! Control groups: each limit is proved by what it does to a process that ignores it. On v1 and v2 alike, but for what only one has.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,23 +12,28 @@ use crate::support::*;
 
 crate::tests![
     every_mounted_hierarchy_is_joined if lacks_v1,
-    a_process_over_its_memory_limit_is_killed if lacks_v1,
-    the_process_limit_refuses_forks if lacks_v1,
-    a_process_limit_of_zero_leaves_the_first_process if lacks_v1,
-    the_quota_throttles if lacks_v1,
+    a_process_over_its_memory_limit_is_killed,
+    the_process_limit_refuses_forks,
+    a_process_limit_of_zero_leaves_the_first_process,
+    the_quota_throttles,
     cpus_are_pinned if lacks_two_cpus,
-    devices_are_closed_unless_allowed if lacks_v1,
-    all_minors_of_a_driver_can_be_allowed if lacks_v1,
-    a_later_deny_takes_back_an_earlier_allow if lacks_v1,
-    a_slow_device_stays_slow if lacks_loop_devices,
-    pause_freezes_and_delete_still_works if lacks_v1,
-    groups_made_by_the_container_are_removed if lacks_v1,
+    devices_are_closed_unless_allowed if lacks_loop_devices,
+    all_minors_of_a_driver_can_be_allowed if lacks_loop_devices,
+    a_later_deny_takes_back_an_earlier_allow if lacks_loop_devices,
+    a_slow_device_stays_slow if lacks_v1,
+    pause_freezes_and_delete_still_works,
+    groups_made_by_the_container_are_removed,
     an_absolute_path_starts_at_the_root if lacks_v1,
     a_limit_without_its_controller_is_an_error if lacks_v1,
     values_the_kernel_refuses_leave_nothing if lacks_v1,
-    nonsense_is_refused_before_anything_is_made if lacks_v1,
-    the_group_of_a_frozen_container_is_refused_and_left_alone if lacks_v1,
+    nonsense_is_refused_before_anything_is_made,
+    the_group_of_a_frozen_container_is_refused_and_left_alone,
     without_a_group_no_limit_is_accepted,
+    what_v1_calls_otherwise_is_converted if lacks_v2,
+    what_v2_lacks_is_an_error if lacks_v2,
+    processes_above_are_in_the_way_of_controllers if lacks_v2,
+    systemd_makes_shows_and_removes_the_scope if lacks_systemd,
+    a_scope_in_use_is_left_alone if lacks_systemd,
 ];
 
 fn lacks_v1() -> Option<&'static str> {
@@ -37,11 +42,23 @@ fn lacks_v1() -> Option<&'static str> {
 
 fn lacks_two_cpus() -> Option<&'static str> {
     let one = std::thread::available_parallelism().is_ok_and(|n| n.get() < 2);
-    if one { Some("needs two CPUs") } else { lacks_v1() }
+    one.then_some("needs two CPUs")
 }
 
 fn lacks_loop_devices() -> Option<&'static str> {
-    (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices").or_else(lacks_v1)
+    (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices")
+}
+
+fn lacks_v2() -> Option<&'static str> {
+    (!is_v2()).then_some("needs pure cgroup v2")
+}
+
+fn lacks_systemd() -> Option<&'static str> {
+    (!Path::new("/run/systemd/system").exists()).then_some("needs systemd")
+}
+
+fn is_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// A bundle with `resources` beside the default device rule.
@@ -64,9 +81,9 @@ fn maker(args: &[&str], rules: Value) -> Bundle {
     b
 }
 
-/// The container's group in the hierarchy of `controller`.
+/// The container's group, on v1 in the hierarchy of `controller`.
 fn group(b: &Bundle, controller: &str) -> PathBuf {
-    let mine = |dir: &PathBuf| dir.starts_with(format!("/sys/fs/cgroup/{controller}"));
+    let mine = |dir: &PathBuf| is_v2() || dir.starts_with(format!("/sys/fs/cgroup/{controller}"));
     groups_named(&b.id).into_iter().find(mine).unwrap_or_else(|| panic!("no group in {controller}"))
 }
 
@@ -149,7 +166,7 @@ fn cpus_are_pinned() {
 
 /// Makes a node of a loop device (whose opening the host does not mind) and tries it.
 const OPEN_LOOP: &str =
-    "mknod /tmp/d b 7 1 && { true < /tmp/d && echo read; true >> /tmp/d && echo written; true > /dev/null && echo null; }";
+    "mknod /dev/d b 7 1 && { true < /dev/d && echo read; true >> /dev/d && echo written; true > /dev/null && echo null; }";
 
 fn devices_are_closed_unless_allowed() {
     let done = maker(&["sh", "-c", OPEN_LOOP], json!([])).run();
@@ -217,7 +234,7 @@ fn a_slow_device_stays_slow() {
     let (minor, before) = (disk.minor(), disk.written());
     // 512 KiB at 64 KiB per second: the kernel lets a slice through and holds the rest back.
     let script = format!(
-        "mknod /tmp/d b 7 {minor} && echo go > /tmp/go && dd if=/dev/zero of=/tmp/d oflag=direct bs=512k count=1 && echo done > /tmp/done"
+        "mknod /dev/d b 7 {minor} && echo go > /tmp/go && dd if=/dev/zero of=/dev/d oflag=direct bs=512k count=1 && echo done > /tmp/done"
     );
     b.config["process"]["args"] = json!(["sh", "-c", script]);
     b.config["linux"]["resources"]["blockIO"] = json!({"throttleWriteBpsDevice": [{"major": 7, "minor": minor, "rate": 65536}]});
@@ -239,11 +256,13 @@ fn a_slow_device_stays_slow() {
 fn pause_freezes_and_delete_still_works() {
     let b = Bundle::new(&["sh", "-c", "while :; do sleep 0.01; done"]);
     b.run_detached();
+    let (file, on, off) = if is_v2() { ("cgroup.freeze", "1\n", "0\n") } else { ("freezer.state", "FROZEN\n", "THAWED\n") };
+    let freezer = group(&b, "freezer").join(file);
     b.rrun(["pause", &b.id]).ok();
     assert_eq!(b.state()["status"], "paused");
-    assert_eq!(read(group(&b, "freezer").join("freezer.state")), "FROZEN\n");
+    assert_eq!(read(&freezer), on);
     b.rrun(["resume", &b.id]).ok();
-    assert_eq!(read(group(&b, "freezer").join("freezer.state")), "THAWED\n");
+    assert_eq!(read(&freezer), off);
     b.rrun(["pause", &b.id]).ok();
     b.rrun(["delete", "--force", &b.id]).ok();
     b.assert_no_trace();
@@ -253,7 +272,8 @@ fn groups_made_by_the_container_are_removed() {
     let b = Bundle::new(&["sh", "-c", "sleep 100 & sleep 100 & wait"]);
     b.run_detached();
     // As a container with a writable hierarchy would: many, deeper than a path may be long, and with processes in them.
-    for controller in ["memory", "pids", "unified"] {
+    let hierarchies = if is_v2() { vec![""] } else { vec!["memory", "pids", "unified"] };
+    for controller in hierarchies {
         let member = read(group(&b, controller).join("cgroup.procs")).lines().last().expect("a process").to_owned();
         let mut dir = std::fs::File::open(group(&b, controller)).expect("open");
         for _ in 0..22 {
@@ -323,13 +343,16 @@ fn values_the_kernel_refuses_leave_nothing() {
 }
 
 fn nonsense_is_refused_before_anything_is_made() {
-    for (resources, text) in [
+    let everywhere = [
         (json!({"memory": {"limit": 20 << 20, "swap": 10 << 20}}), "memory+swap limit should be >= memory limit"),
+        (json!({"devices": [{"allow": true, "type": "c", "access": "x"}]}), "invalid device access"),
+    ];
+    let v1 = [
         (json!({"memory": {"swappiness": 101}}), "invalid memory swappiness value: 101 (valid range is 0-100)"),
         (json!({"cpu": {"shares": 1}}), "the minimum allowed cpu-shares is 2"),
         (json!({"unified": {"memory.high": "1"}}), "cannot use unified on cgroup v1"),
-        (json!({"devices": [{"allow": true, "type": "c", "access": "x"}]}), "invalid device access"),
-    ] {
+    ];
+    for (resources, text) in everywhere.into_iter().chain(v1.into_iter().filter(|_| lacks_v1().is_none())) {
         let b = limited(&["true"], resources);
         b.run().fails_with(text);
         b.assert_no_trace();
@@ -365,4 +388,123 @@ fn without_a_group_no_limit_is_accepted() {
             .success()
     );
     assert_eq!(groups_named(&b.id), [] as [PathBuf; 0]);
+}
+
+fn what_v1_calls_otherwise_is_converted() {
+    let resources = json!({
+        "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20},
+        "cpu": {"shares": 1024, "quota": 20000, "period": 50000}, "pids": {"limit": -1},
+        "unified": {"memory.high": (48 << 20).to_string()},
+    });
+    let b = limited(&["sleep", "100"], resources);
+    b.run_detached();
+    let is = |file: &str, text: &str| assert_eq!(read(group(&b, "").join(file)).trim(), text, "{file}");
+    is("memory.max", &(64 << 20).to_string());
+    is("memory.swap.max", &(32 << 20).to_string());
+    is("memory.low", &(32 << 20).to_string());
+    is("memory.high", &(48 << 20).to_string());
+    is("cpu.weight", "100");
+    is("cpu.max", "20000 50000");
+    is("pids.max", "max");
+}
+
+fn what_v2_lacks_is_an_error() {
+    for (resources, field) in [
+        (json!({"memory": {"disableOOMKiller": true}}), "memory.disableOOMKiller"),
+        (json!({"cpu": {"realtimeRuntime": 1000}}), "cpu.realtimeRuntime"),
+        (json!({"unified": {"nonsense.max": "1"}}), "nonsense.max"),
+        (json!({"unified": {"../x.max": "1"}}), "must be a file name"),
+    ] {
+        let b = limited(&["true"], resources);
+        b.run().fails_with(field);
+        b.assert_no_trace();
+    }
+}
+
+/// A group with a process in it; both go at the end.
+struct Occupied(PathBuf, std::process::Child);
+
+impl Occupied {
+    fn new(name: &str) -> Self {
+        let dir = Path::new("/sys/fs/cgroup").join(name);
+        std::fs::create_dir(&dir).expect("mkdir");
+        let child = Command::new("sleep").arg("100").spawn().expect("run sleep");
+        std::fs::write(dir.join("cgroup.procs"), child.id().to_string()).expect("move the process");
+        Self(dir, child)
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.1.kill().expect("kill");
+        self.1.wait().expect("wait");
+        std::fs::remove_dir(&self.0).expect("rmdir");
+    }
+}
+
+fn processes_above_are_in_the_way_of_controllers() {
+    let mut b = limited(&["true"], json!({"pids": {"limit": 5}}));
+    let above = Occupied::new(&format!("above-{}", b.id));
+    b.config["linux"]["cgroupsPath"] = json!(format!("/above-{0}/{0}", b.id));
+    let done = b.run();
+    done.fails_with("cannot set linux.resources.pids.limit");
+    b.assert_no_trace();
+    // Without a limit nothing stands in the way.
+    b.config["linux"]["resources"] = json!({});
+    b.run().ok();
+    drop(above);
+}
+
+/// Runs with the driver systemd.
+fn scope(b: &Bundle, verb: &[&str]) -> Done {
+    let log = b.scratch("log");
+    let mut args = vec!["--systemd-cgroup", "--log", log.to_str().expect("UTF-8")];
+    args.extend(verb);
+    args.push(&b.id);
+    let status = b.write().command(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status();
+    Done {
+        code: status.expect("start rrun").code().unwrap_or(-1),
+        out: String::new(),
+        err: std::fs::read_to_string(log).unwrap_or_default(),
+    }
+}
+
+fn shown(unit: &str, property: &str) -> String {
+    let done: Done =
+        Command::new("systemctl").args(["show", "--value", "-p", property, unit]).output().expect("run systemctl").into();
+    done.ok().trim().to_owned()
+}
+
+fn systemd_makes_shows_and_removes_the_scope() {
+    let mut b = limited(&["sleep", "100"], json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 7}}));
+    b.config["linux"]["cgroupsPath"] = json!(format!("rrun-test.slice:box:{}", b.id));
+    b.config["annotations"] = json!({"org.systemd.property.CollectMode": "'inactive-or-failed'"});
+    let unit = format!("box-{}.scope", b.id);
+    scope(&b, &["run", "--detach"]).ok();
+    let pid = b.state()["pid"].as_i64().expect("pid");
+    let path = format!("/rrun.slice/rrun-test.slice/{unit}\n");
+    assert!(read(format!("/proc/{pid}/cgroup")).contains(&path));
+    assert_eq!(shown(&unit, "TasksMax"), "7");
+    assert_eq!(shown(&unit, "CollectMode"), "inactive-or-failed");
+    // What systemd was told, it writes again; the container must not be left without its limits.
+    assert!(Command::new("systemctl").arg("daemon-reload").status().expect("run systemctl").success());
+    let dir = groups_named(&unit).into_iter().find(|d| d.join("pids.max").exists()).expect("the scope's group");
+    assert_eq!(read(dir.join("pids.max")), "7\n");
+    b.rrun(["delete", "--force", &b.id]).ok();
+    assert_eq!(shown(&unit, "LoadState"), "not-found");
+    assert_eq!(groups_named(&unit), [] as [PathBuf; 0]);
+    // A path of the other driver.
+    b.config["linux"]["cgroupsPath"] = json!("/a/b");
+    scope(&b, &["run"]).fails_with("expected cgroupsPath to be of format");
+}
+
+fn a_scope_in_use_is_left_alone() {
+    let mut first = Bundle::new(&["sleep", "100"]);
+    let path = json!(format!(":box:{}", first.id));
+    first.config["linux"]["cgroupsPath"] = path.clone();
+    scope(&first, &["run", "--detach"]).ok();
+    let mut second = Bundle::new(&["true"]);
+    second.config["linux"]["cgroupsPath"] = path;
+    scope(&second, &["run"]).fails_with("container's cgroup is not empty");
+    assert_eq!(first.state()["status"], "running");
 }
