@@ -320,7 +320,8 @@ mod tests {
             let mut list = Conditionals::default();
             for action in 1..=1 + dice.below(7) as u32 {
                 let wanted = 1 + dice.below(7);
-                let conditions: Vec<Condition> = (0..3).filter(|i| wanted >> i & 1 == 1).map(|i| condition(&mut dice, i)).collect();
+                let conditions: Vec<Condition> =
+                    (0..3).filter(|i| wanted >> i & 1 == 1).map(|i| condition(&mut dice, i)).collect();
                 let rule = Conditional::new(&conditions, None, action, on);
                 if !rule.is_always() && list.add(rule) {
                     rules.push((conditions, action));
