@@ -21,12 +21,12 @@ crate::tests![
 ];
 
 /// A service manager's socket.
-struct Manager {
+struct Supervisor {
     socket: UnixDatagram,
     path: String,
 }
 
-impl Manager {
+impl Supervisor {
     fn new(bundle: &Bundle) -> Self {
         let path = bundle.scratch("manager");
         let socket = UnixDatagram::bind(&path).expect("bind");
@@ -44,7 +44,7 @@ impl Manager {
 }
 
 /// A command that knows the manager, with nothing of the test's stdio.
-fn command(bundle: &Bundle, manager: &Manager, args: &[&str]) -> Command {
+fn command(bundle: &Bundle, manager: &Supervisor, args: &[&str]) -> Command {
     let mut command = bundle.command(args.iter().copied().chain([bundle.id.as_str()]));
     command.env("NOTIFY_SOCKET", &manager.path).stdout(Stdio::null()).stderr(Stdio::null());
     command
@@ -72,7 +72,7 @@ fn is_waiting(child: &mut Child) {
 
 fn start_returns_when_the_container_is_ready() {
     let bundle = Bundle::new(&["sleep", "100"]);
-    let manager = Manager::new(&bundle);
+    let manager = Supervisor::new(&bundle);
     bundle.write();
     assert!(command(&bundle, &manager, &["create"]).status().expect("run").success());
     let mut start = command(&bundle, &manager, &["start"]).spawn().expect("run");
@@ -88,7 +88,7 @@ fn start_returns_when_the_container_is_ready() {
 
 fn start_returns_when_the_container_ends() {
     let bundle = Bundle::new(&["true"]);
-    let manager = Manager::new(&bundle);
+    let manager = Supervisor::new(&bundle);
     bundle.write();
     assert!(command(&bundle, &manager, &["create"]).status().expect("run").success());
     assert!(command(&bundle, &manager, &["start"]).status().expect("run").success());
@@ -96,7 +96,7 @@ fn start_returns_when_the_container_ends() {
 
 fn a_detached_run_waits_as_well() {
     let bundle = Bundle::new(&["sleep", "100"]);
-    let manager = Manager::new(&bundle);
+    let manager = Supervisor::new(&bundle);
     bundle.write();
     let mut run = command(&bundle, &manager, &["run", "--detach"]).spawn().expect("run");
     say(&bundle, "STATUS=loading");
@@ -109,7 +109,7 @@ fn a_detached_run_waits_as_well() {
 
 fn in_the_foreground_rrun_stays_the_main_process() {
     let bundle = Bundle::new(&["sh", "-c", "while [ ! -e /end ]; do sleep 0.05; done; exit 3"]);
-    let manager = Manager::new(&bundle);
+    let manager = Supervisor::new(&bundle);
     bundle.write();
     let mut run = command(&bundle, &manager, &["run"]).spawn().expect("run");
     say(&bundle, "READY=1");
@@ -124,12 +124,12 @@ fn the_socket_in_the_container_is_read_only_and_open_to_all() {
     let mut bundle = Bundle::new(&["sh", "-c", script]);
     bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
     bundle.config["process"]["env"].as_array_mut().expect("env").push(json!("NOTIFY_SOCKET=/of/the/image"));
-    let manager = Manager::new(&bundle);
+    let manager = Supervisor::new(&bundle);
     let out = command(bundle.write(), &manager, &["run"]).stdout(Stdio::piped()).output().expect("run");
     let out = String::from_utf8_lossy(&out.stdout).into_owned();
     assert_eq!(out, "/run/notify/notify.sock\nsocket 777\nnotify.sock\n");
     let read_only = Bundle::new(&["sh", "-c", "touch /run/notify/x"]);
-    let manager = Manager::new(&read_only);
+    let manager = Supervisor::new(&read_only);
     let done: Done = command(read_only.write(), &manager, &["run"]).stderr(Stdio::piped()).output().expect("run").into();
     assert!(done.err.contains("Read-only file system"), "{done:?}");
 }
