@@ -10,6 +10,7 @@ mod badinput;
 mod capabilities;
 mod cgroups;
 mod cli;
+mod console;
 mod delete;
 mod devices;
 mod exec;

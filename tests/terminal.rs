@@ -1,9 +1,7 @@
 //! Terminals: the container's own, relayed in the foreground or handed to an engine.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use nix::sys::termios::{InputFlags, LocalFlags, OutputFlags};
@@ -21,15 +19,13 @@ crate::tests![
     it_is_restored_when_the_start_fails,
     it_is_given_back_while_rrun_is_stopped,
     ctrl_c_is_the_containers,
+    ctrl_c_arrives_although_nobody_reads_the_output,
     a_large_paste_does_not_stop_the_relay,
     a_file_on_stdin_ends_as_ctrl_d_does,
     output_is_complete_and_plain_when_it_goes_elsewhere,
     a_terminal_closed_and_opened_again_goes_on,
     a_reader_that_leaves_hangs_the_terminal_up,
     a_lost_connection_hangs_the_terminal_up,
-    the_master_goes_to_the_console_socket,
-    a_console_socket_may_have_a_long_path,
-    a_terminal_and_a_console_socket_need_each_other,
     a_false_devpts_is_refused,
     exec_makes_a_terminal_in_the_container,
     tmux_shows_the_container if lacks_tmux,
@@ -43,7 +39,7 @@ fn lacks_tmux() -> Option<&'static str> {
 }
 
 /// A bundle with a terminal that runs a line of sh.
-fn with_terminal(script: &str) -> Bundle {
+pub fn with_terminal(script: &str) -> Bundle {
     let mut bundle = Bundle::new(&["sh", "-c", script]);
     bundle.config["process"]["terminal"] = json!(true);
     bundle
@@ -69,12 +65,13 @@ fn the_terminal_is_the_containers_own() {
 fn the_process_owns_its_terminal_and_nothing_of_the_host() {
     let mut bundle = with_terminal("stat -c %u /dev/pts/0; echo > /dev/stderr && echo opened");
     bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    let owner = |path: &str| std::fs::metadata(path).map(|m| (m.uid(), m.gid())).expect("stat");
+    let before = owner("/dev/null");
     let mut screen = screen(&bundle);
-    let owner = |path: &str| std::fs::metadata(path).map(|m| (m.uid(), m.gid(), m.mode())).expect("stat");
-    let before = (owner(&screen.path()), owner("/dev/null"));
     assert_eq!(screen.end(), 0, "{}", screen.text);
     assert_eq!(screen.text, "1000\r\n\r\nopened\r\n");
-    assert_eq!((owner(&screen.path()), owner("/dev/null")), before);
+    assert_eq!(owner("/dev/null"), before);
+    assert_eq!(owner(&screen.path()).0, nix::unistd::geteuid().as_raw(), "the caller's terminal is still the caller's");
 }
 
 fn the_size_is_the_callers_unless_the_config_gives_one() {
@@ -111,7 +108,6 @@ fn the_callers_terminal_is_raw_while_it_runs_and_restored_after() {
     {
         let bundle = with_terminal(script);
         let mut screen = screen(&bundle);
-        let before = screen.settings();
         screen.expect("ready");
         assert!(is_raw(&screen));
         match signal {
@@ -119,7 +115,7 @@ fn the_callers_terminal_is_raw_while_it_runs_and_restored_after() {
             None => screen.send(b"\r"),
         }
         assert_eq!(screen.end(), 3);
-        assert_eq!(screen.settings(), before);
+        assert_eq!(screen.settings(), screen.before);
     }
 }
 
@@ -127,10 +123,9 @@ fn it_is_restored_when_the_start_fails() {
     let mut bundle = with_terminal("");
     bundle.config["process"]["args"] = json!(["/no/such/program"]);
     let mut screen = screen(&bundle);
-    let before = screen.settings();
     assert_eq!(screen.end(), 1);
     assert!(screen.text.contains("no such file or directory"), "{}", screen.text);
-    assert_eq!(screen.settings(), before);
+    assert_eq!(screen.settings(), screen.before);
 }
 
 fn kill(signal: &str, pid: u32) {
@@ -150,7 +145,6 @@ fn it_is_given_back_while_rrun_is_stopped() {
     );
     command.args(["-c", &line]).current_dir(bundle.path());
     let mut screen = Screen::start(&command, 24, 80);
-    let before = screen.settings();
     screen.expect("ready");
     screen.expect("job=");
     while !is_raw(&screen) {
@@ -159,7 +153,7 @@ fn it_is_given_back_while_rrun_is_stopped() {
     let pid = screen.text.split("job=").nth(1).and_then(|t| t.split_whitespace().next()).expect("a pid").parse().expect("a pid");
     kill("TSTP", pid);
     screen.expect("stopped");
-    assert_eq!(screen.settings().local_flags, before.local_flags);
+    assert_eq!(screen.settings().local_flags, screen.before.local_flags);
     screen.send(b"\n");
     while !is_raw(&screen) {
         screen.look(20);
@@ -177,6 +171,24 @@ fn ctrl_c_is_the_containers() {
     screen.send(b"\x03");
     assert_eq!(screen.end(), 9);
     assert!(screen.text.contains("caught"));
+}
+
+fn ctrl_c_arrives_although_nobody_reads_the_output() {
+    let bundle =
+        with_terminal("trap 'echo > /caught; exit 7' INT; echo > /ready; while :; do echo \"$0 and more and more\"; done");
+    let mut screen = screen(&bundle);
+    let is_there = |name: &str| {
+        (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            bundle.rootfs().join(name).exists()
+        })
+    };
+    assert!(is_there("ready"));
+    // Long enough for every buffer on the way to fill.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    screen.send(b"\x03");
+    assert!(is_there("caught"), "rrun was stuck in a write");
+    assert_eq!(screen.end(), 7);
 }
 
 fn a_large_paste_does_not_stop_the_relay() {
@@ -244,63 +256,6 @@ fn a_lost_connection_hangs_the_terminal_up() {
     bundle.assert_no_trace();
 }
 
-/// Accepts one connection and returns the data and the descriptor that came with it.
-fn receive(listener: &UnixListener) -> (String, OwnedFd) {
-    let (stream, _) = listener.accept().expect("accept");
-    let mut bytes = [0; 4096];
-    let (length, descriptor) = rrun::sys::fd::receive(stream.as_fd(), &mut bytes).expect("receive");
-    (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor.expect("a descriptor"))
-}
-
-/// `run --detach` with this console socket; the name and the text that come over it.
-fn detached(bundle: &Bundle, socket: &std::path::Path) -> (String, String) {
-    let listener = {
-        // The test's own address may be too long as well: bind where it is short.
-        let short = std::env::temp_dir().join(format!("rrun-console-{}", bundle.id));
-        let listener = UnixListener::bind(&short).expect("bind");
-        std::fs::rename(&short, socket).expect("rename");
-        listener
-    };
-    let socket = socket.to_str().expect("UTF-8");
-    let mut command = bundle.write().command(["run", "--detach", "--console-socket", socket, &bundle.id]);
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun");
-    assert!(status.success());
-    let (name, master) = receive(&listener);
-    let mut text = vec![];
-    // EIO: the process has ended.
-    std::fs::File::from(master).read_to_end(&mut text).expect_err("a terminal has no end of file");
-    (name, String::from_utf8_lossy(&text).into_owned())
-}
-
-fn the_master_goes_to_the_console_socket() {
-    let mut bundle = with_terminal("tty; stty size");
-    bundle.config["process"]["consoleSize"] = json!({"height": 12, "width": 34});
-    let got = detached(&bundle, &bundle.scratch("console"));
-    assert_eq!(got, ("/dev/ptmx".to_owned(), "/dev/pts/0\r\n12 34\r\n".to_owned()));
-}
-
-fn a_console_socket_may_have_a_long_path() {
-    let bundle = with_terminal("tty");
-    let dir = bundle.scratch(&"d".repeat(200));
-    std::fs::create_dir(&dir).expect("mkdir");
-    assert_eq!(detached(&bundle, &dir.join("s".repeat(200))).1, "/dev/pts/0\r\n");
-}
-
-fn a_terminal_and_a_console_socket_need_each_other() {
-    let mut bundle = with_terminal("true");
-    for verb in [["run", "--detach"].as_slice(), &["create"]] {
-        let args: Vec<&str> = verb.iter().copied().chain([bundle.id.as_str()]).collect();
-        bundle.write().rrun(args).fails_with("cannot allocate tty if rrun will detach without setting console socket");
-    }
-    bundle.run_with(&["--console-socket", "/x"]).fails_with("cannot use console socket if rrun will not detach or allocate tty");
-    bundle.config["process"]["terminal"] = json!(false);
-    let done = bundle.run_with(&["--detach", "--console-socket", "/x"]);
-    done.fails_with("cannot use console socket if rrun will not detach or allocate tty");
-    bundle.config["process"]["terminal"] = json!(true);
-    bundle.run_with(&["--detach", "--console-socket", "/no/such/socket"]).fails_with("console socket: connect /no/such/socket");
-    bundle.assert_no_trace();
-}
-
 fn a_false_devpts_is_refused() {
     let mut bundle = with_terminal("true");
     let is_pts = |mount: &serde_json::Value| mount["destination"] == "/dev/pts" || mount["destination"] == "/dev";
@@ -317,13 +272,12 @@ fn exec_makes_a_terminal_in_the_container() {
     let script = "tty; stty size; stat -c %u $(tty); trap 'exit 6' INT; echo ready; while :; do sleep 0.1; done";
     let exec = bundle.command(["exec", "--tty", "--user", "1000:1000", &bundle.id, "sh", "-c", script]);
     let mut screen = Screen::start(&exec, 24, 80);
-    let before = screen.settings();
     screen.expect("ready");
     assert!(screen.text.starts_with("/dev/pts/0\r\n24 80\r\n1000\r\n"), "{}", screen.text);
     assert!(is_raw(&screen));
     screen.send(b"\x03");
     assert_eq!(screen.end(), 6);
-    assert_eq!(screen.settings(), before);
+    assert_eq!(screen.settings(), screen.before);
     let done = bundle.rrun(["exec", "--tty", "--detach", &bundle.id, "true"]);
     assert_eq!(done.code, 255);
     assert!(done.err.contains("cannot allocate tty if rrun will detach without setting console socket"), "{}", done.err);
@@ -348,6 +302,7 @@ fn tmux_shows_the_container() {
         }
         panic!("waited for {text:?}; tmux shows {:?}", tmux(&["capture-pane", "-p"]));
     };
+    let _server = Tmux(&tmux);
     tmux(&["new-session", "-d", "-x", "90", "-y", "30", &line]);
     tmux(&["send-keys", "echo he''llo; stty size; tty", "Enter"]);
     shows("hello\n30 90\n/dev/pts/0\n");
@@ -358,16 +313,23 @@ fn tmux_shows_the_container() {
     tmux(&["send-keys", "exit 6", "Enter"]);
     shows("status=6");
     shows("isig icanon");
-    tmux(&["kill-server"]);
+}
+
+/// A tmux server that ends with the test, however that ends.
+struct Tmux<'a>(&'a dyn Fn(&[&str]) -> String);
+
+impl Drop for Tmux<'_> {
+    fn drop(&mut self) {
+        (self.0)(&["kill-server"]);
+    }
 }
 
 fn a_terminal_of_the_host_does_not_reach_a_container_without_one() {
     let script = "for n in 0 1 2; do readlink /proc/self/fd/$n; done; cat < /dev/tty; cat; echo err >&2; echo out";
     let bundle = Bundle::new(&["sh", "-c", script]);
     let mut screen = screen(&bundle);
-    let before = screen.settings();
     screen.expect("pipe:");
-    assert_eq!(screen.settings(), before, "without a terminal of its own the caller's stays as it is");
+    assert_eq!(screen.settings(), screen.before, "without a terminal of its own the caller's stays as it is");
     screen.send(b"typed\n\x04");
     assert_eq!(screen.end(), 0);
     assert_eq!(screen.text.matches("pipe:[").count(), 3, "{}", screen.text);

@@ -46,6 +46,7 @@ pub fn collect() -> Vec<Trial> {
         crate::capabilities::tests(),
         crate::cgroups::tests(),
         crate::cli::tests(),
+        crate::console::tests(),
         crate::delete::tests(),
         crate::devices::tests(),
         crate::exec::tests(),

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Screen {
     master: OwnedFd,
     slave: OwnedFd,
+    /// The terminal's settings before the program started.
+    pub before: Termios,
     /// The program.
     pub child: Child,
     /// Everything it has printed so far.
@@ -43,9 +45,10 @@ impl Screen {
         starter.args(["--ctty", "sh", "-c", line, "sh"]).arg(command.get_program()).args(command.get_args());
         starter.current_dir(command.get_current_dir().unwrap_or(".".as_ref()));
         starter.stdin(end()).stdout(end()).stderr(end());
+        let before = tcgetattr(&pty.slave).expect("tcgetattr");
         let child = starter.spawn().expect("start setsid (util-linux)");
         fcntl(&pty.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
-        Self { master: pty.master, slave: pty.slave, child, text: String::new() }
+        Self { master: pty.master, slave: pty.slave, before, child, text: String::new() }
     }
 
     /// Waits until the program has printed `text`.
@@ -95,7 +98,7 @@ impl Screen {
         link.to_string_lossy().into_owned()
     }
 
-    /// The terminal's settings.
+    /// The terminal's settings now.
     pub fn settings(&self) -> Termios {
         tcgetattr(&self.slave).expect("tcgetattr")
     }
