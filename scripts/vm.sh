@@ -84,7 +84,7 @@ if [ ${#run[@]} -eq 0 ]; then
         bash /project/scripts/vm/tests "/project${built#"$root"}" "${filter[@]}")
 fi
 {
-    printf 'project=%q now=%q\n' "$root" "$(date +%s)"
+    printf 'project=%q modules=%q now=%q\n' "$root" "$(find "${kernel%/bin/*}/lib/uml/modules" -mindepth 1 -maxdepth 1 2> /dev/null)" "$(date +%s)"
     printf '%q ' "${run[@]}"
     echo
 } > "$work/control/command"

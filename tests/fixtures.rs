@@ -12,17 +12,17 @@ use crate::support::*;
 
 crate::tests![
     hello_says_hello,
-    limited_is_limited,
+    limited_is_limited if lacks_cpuset,
     userns_root_is_nobody_outside,
     hardened_holds_against_its_own_process,
     shell_talks_over_a_terminal,
-    layered_shows_three_layers_as_one_root,
-    layered_has_all_eight_namespaces,
-    layered_is_under_its_limits,
-    layered_writes_are_its_own,
+    layered_shows_three_layers_as_one_root if lacks_time_namespace,
+    layered_has_all_eight_namespaces if lacks_time_namespace,
+    layered_is_under_its_limits if lacks_time_namespace,
+    layered_writes_are_its_own if lacks_time_namespace,
     debian_runs if lacks_debian,
     a_server_answers_until_it_is_killed,
-    a_kill_at_any_instant_leaves_nothing_that_delete_cannot_clean,
+    a_kill_at_any_instant_leaves_nothing_that_delete_cannot_clean if lacks_time_namespace,
 ];
 
 /// The fixtures: `RRUN_FIXTURES` if given, else built once for this run.
@@ -197,6 +197,16 @@ fn layered_writes_are_its_own() {
     assert_eq!(first["own_write"], "by this container");
     assert_eq!(report(&fixture("layered"))["earlier_writes"], "none");
     assert_eq!(list(), before, "a container changed a layer");
+}
+
+/// Debian's user-mode Linux lacks both.
+fn lacks_time_namespace() -> Option<&'static str> {
+    if Path::new("/proc/self/ns/time").exists() { None } else { Some("this kernel has no time namespaces") }
+}
+
+fn lacks_cpuset() -> Option<&'static str> {
+    let known = std::fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    if known.lines().any(|l| l.starts_with("cpuset\t")) { None } else { Some("this kernel has no cpuset controller") }
 }
 
 /// The root that rootfs-fixtures/debian.sh made.
