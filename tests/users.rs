@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::support::neighbour::Neighbour;
 use crate::support::*;
 
 crate::tests![
@@ -53,50 +54,27 @@ fn new_namespaces_belong_to_the_new_user_namespace() {
     assert_eq!(b.run().ok().lines().last(), Some("inside"));
 }
 
-/// A sleeping process in new namespaces made by unshare(1) with `flags`, and its pid.
-fn sleeper(flags: &[&str]) -> (std::process::Child, String) {
-    let child =
-        Command::new("unshare").args(flags).args(["--fork", "--kill-child", "sleep", "1000"]).spawn().expect("run unshare");
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    loop {
-        let pids = std::fs::read_to_string(&children).unwrap_or_default();
-        if let Some(pid) = pids.split_whitespace().next()
-            && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "sleep")
-        {
-            return (child, pid.to_owned());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
 fn a_user_namespace_can_be_joined_by_path() {
-    let (mut child, pid) = sleeper(&["--user", "--map-root-user"]);
+    let neighbour = Neighbour::new(&["--user", "--map-root-user"]);
     let mut b = Bundle::new(&[]);
     // One id is mapped: there is no group 5 for terminals.
     b.config["mounts"][2]["options"] = json!(["newinstance", "ptmxmode=0666", "mode=0620"]);
-    b.config["linux"]["namespaces"]
-        .as_array_mut()
-        .expect("array")
-        .push(json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user", "path": neighbour.file("user")}));
     let witness = b.witness();
-    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user")).expect("the neighbour's namespace");
-    child.kill().expect("kill");
-    child.wait().expect("reap");
+    let theirs = std::fs::read_link(neighbour.file("user")).expect("the neighbour's namespace");
     assert_eq!(witness["namespaces"]["user"], json!(theirs.to_string_lossy()));
     assert_eq!(witness["uid"], 0);
     assert_eq!(witness["pid"], 1);
 }
 
 fn other_namespaces_can_be_joined_beside_a_new_user_namespace() {
-    let (mut child, pid) = sleeper(&["--ipc"]);
+    let neighbour = Neighbour::new(&["--ipc"]);
     let mut b = mapped(&[]);
-    b.config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "network"}, {"type": "user"}, {"type": "ipc", "path": format!("/proc/{pid}/ns/ipc")}]);
+    b.config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "network"}, {"type": "user"}, {"type": "ipc", "path": neighbour.file("ipc")}]);
     // mqueue shows an IPC namespace that now belongs to somebody else.
     b.config["mounts"].as_array_mut().expect("array").retain(|m| m["type"] != "mqueue" && m["type"] != "cgroup");
     let witness = b.witness();
-    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/ipc")).expect("the neighbour's namespace");
-    child.kill().expect("kill");
-    child.wait().expect("reap");
+    let theirs = std::fs::read_link(neighbour.file("ipc")).expect("the neighbour's namespace");
     assert_eq!(witness["namespaces"]["ipc"], json!(theirs.to_string_lossy()));
     assert_eq!(witness["uid_map"], json!([[0, 100_000, 65_536]]));
 }

@@ -1,5 +1,7 @@
-//! A page of numbers that a process and its children see alike (mmap(2), `MAP_SHARED`): how init tells the time its steps
-//! took, without a message.
+//! A page of numbers that a process and its children see alike (mmap(2), `MAP_SHARED`).
+//!
+//! Init tells the time its steps took through it, without a message that would change what is measured. It holds numbers
+//! only, never pointers: the two processes share no other memory.
 
 use std::io;
 use std::ptr::NonNull;

@@ -1,4 +1,7 @@
-//! Extended attributes of open files (xattr(7)).
+//! Extended attributes on handles (xattr(7)).
+//!
+//! The calls by path follow whatever the name has become meanwhile; an open file is what was looked at. File capabilities and
+//! labels are such attributes: copied to the wrong file they would give it power.
 
 use std::ffi::{CStr, CString};
 use std::io;

@@ -1,4 +1,7 @@
 //! `create`: makes the container up to the point where only its program is missing, and leaves it to `start`.
+//!
+//! All of the input is read and judged before anything is made, and the id is claimed before anything else is: a bad bundle
+//! leaves nothing behind, and of two callers with one id one wins (runtime-spec, runtime.md, Create).
 
 use std::path::Path;
 
@@ -52,14 +55,13 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         let state = new_state(&bundle, &host, &plan, args)?;
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
-            dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args), laps: Laps::new(global.debug)? }),
+            dir => {
+                let announce = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
+                return Ok(Setup { plan, state, dir: dir?, announce, laps: Laps::new(global.debug)? });
+            }
         }
     }
     Err(Error::new(format!("no free id for {}", bundle.path.display())).hint("name one: rrun run --bundle DIR ID"))
-}
-
-fn announce(args: &CreateArgs) -> Announce {
-    Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() }
 }
 
 fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> Result<State> {

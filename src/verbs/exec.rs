@@ -1,4 +1,7 @@
 //! `exec`: runs one more process in a container that is there.
+//!
+//! The container may be hostile, so nothing about it is believed but its state and its bundle, and its init is held by a
+//! pidfd from the first look on: a recycled pid would put the process into somebody else's namespaces.
 
 use super::Outcome;
 use crate::bundle;

@@ -1,4 +1,7 @@
 //! `plan`: prints every step that `run` would take, per process, in order, and takes none.
+//!
+//! It shares everything with `run` up to the point where the id would be claimed, so what it prints is what would be done,
+//! and what it refuses would be refused.
 
 use std::path::Path;
 

@@ -1,4 +1,7 @@
 //! `run`: create and start in one, and wait for the program unless detached.
+//!
+//! It needs no gate: the process that creates is the one that starts. The status it returns is the program's own
+//! (runtime-spec, runtime.md; 128+n as shells count signals).
 
 use super::create::{Setup, set_up};
 use super::{Outcome, delete};

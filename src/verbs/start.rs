@@ -1,4 +1,7 @@
-//! `start`: opens the gate at which a created container waits.
+//! `start`: opens the gate at which a created container waits (runtime-spec, runtime.md, Start).
+//!
+//! What could fail inside has failed in `create` already, but execve itself: its reason comes through the gate, so that a
+//! program that cannot run is an error here and not a container that silently ends.
 
 use std::os::fd::AsFd;
 

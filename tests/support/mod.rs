@@ -2,6 +2,8 @@
 
 pub mod screen;
 
+pub mod neighbour;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -281,7 +283,7 @@ impl Bundle {
     #[track_caller]
     fn quiet(&self, args: &[&str]) {
         let log = self.scratch("log");
-        let mut command = self.write().command(["--log".as_ref(), log.to_str().expect("UTF-8")]);
+        let mut command = self.write().command(["--log", log.to_str().expect("UTF-8")]);
         let status = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun");
         assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap_or_default());
     }
