@@ -16,7 +16,7 @@ use crate::error::{At, Error, Result};
 use crate::host::Host;
 use crate::sys::entry::{self, NoUmask, change_mode, change_owner, link_text, make_file, make_node, make_symlink};
 use crate::sys::fd::cwd;
-use crate::sys::mount::{Attributes, attach, clone_mount, set_attributes};
+use crate::sys::mount::{Attributes, attach, attach_named, clone_mount, set_attributes};
 use crate::sys::resolve::{Kind, Name, Root, openat2};
 
 /// Every container gets these (name, major, minor), readable and writable for all.
@@ -225,8 +225,10 @@ fn bind_node(node: &Node, copy: Option<OwnedFd>, dir: BorrowedFd, name: &Name) -
         Some(copy) => copy,
         None => node.copy()?,
     };
-    let target = make_file(dir, name).at(|| format!("make mountpoint {}", node.path.display()))?;
-    attach(copy.as_fd(), target.as_fd()).at(|| format!("move_mount {}", node.path.display()))
+    match make_node(dir, name, libc::S_IFREG | 0o644, 0) {
+        Err(e) if e.raw_os_error() != Some(libc::EEXIST) => return Err(Error::os(format!("mknodat {}", node.path.display()), e)),
+        _ => attach_named(copy.as_fd(), dir, name).at(|| format!("move_mount {}", node.path.display())),
+    }
 }
 
 fn link(dev: BorrowedFd, name: &str, target: &CStr) -> Result<()> {

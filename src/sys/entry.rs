@@ -11,11 +11,16 @@ use std::os::unix::ffi::OsStringExt;
 use super::check;
 use super::resolve::{Name, openat2};
 
+/// mkdirat(2), mode 0755 less the umask.
+pub fn mkdir(dir: BorrowedFd, name: &Name) -> io::Result<()> {
+    // SAFETY: name is NUL-terminated; mkdirat keeps no pointer.
+    check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_c_str().as_ptr(), 0o755) } as libc::c_long).map(drop)
+}
+
 /// Makes the directory `name` in `dir` (mode 0755 less the umask) unless something is there, and returns its handle. A
 /// symbolic link or a file of that name is ENOTDIR.
 pub fn make_directory(dir: BorrowedFd, name: &Name) -> io::Result<OwnedFd> {
-    // SAFETY: name is NUL-terminated; mkdirat keeps no pointer.
-    match check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_c_str().as_ptr(), 0o755) } as libc::c_long) {
+    match mkdir(dir, name) {
         Err(e) if e.raw_os_error() != Some(libc::EEXIST) => return Err(e),
         _ => {}
     }

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::check;
+use super::resolve::Name;
 
 /// `FSCONFIG_*` commands of fsconfig(2).
 const SET_FLAG: u32 = 0;
@@ -153,6 +154,16 @@ pub fn attach(mount: BorrowedFd, target: BorrowedFd) -> io::Result<()> {
     // SAFETY: both paths are empty, NUL-terminated strings.
     let ret =
         unsafe { libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), target.as_raw_fd(), c"".as_ptr(), flags) };
+    check(ret).map(drop)
+}
+
+/// move_mount(2): attaches the mount `mount` at `name` in the directory `dir`; a link of that name is not followed.
+pub fn attach_named(mount: BorrowedFd, dir: BorrowedFd, name: &Name) -> io::Result<()> {
+    let name = name.as_c_str().as_ptr();
+    // SAFETY: both paths are NUL-terminated.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), c"".as_ptr(), dir.as_raw_fd(), name, libc::MOVE_MOUNT_F_EMPTY_PATH)
+    };
     check(ret).map(drop)
 }
 

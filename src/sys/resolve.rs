@@ -191,6 +191,10 @@ impl<'a> Walk<'a> {
             }
             let name = Name::new(part)?;
             let last = self.left.is_empty();
+            // The last one is what was missing, as a rule: made first, looked at only if that fails.
+            if last && kind == Kind::Directory && entry::mkdir(self.here(), &name).is_ok() {
+                return entry::open_directory(self.here(), &name, libc::O_PATH);
+            }
             match self.look(&name)? {
                 Found::Directory(dir) => self.passed.push(dir),
                 Found::Link(text) => self.follow(&text)?,

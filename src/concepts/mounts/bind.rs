@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::fstat;
 
+use super::options::combine;
 use super::{Mount, target};
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{link_text, make_symlink};
@@ -83,13 +84,28 @@ impl Bind {
             }
             _ => Attributes::default(),
         };
-        let own = merged(self.own, map(false));
-        let all = merged(self.all, map(true));
-        // In this order: a copy is a peer of the host's mount. `shared` makes a slave a group of its own; made of a peer, it
-        // would let the container's mounts out to the host.
-        change(copy.as_fd(), &Attributes::default(), &Attributes::propagate(inherited), &[])?;
-        change(copy.as_fd(), &own, &all, &self.propagations)?;
+        let (own, all) = (merged(self.own, map(false)), merged(self.all, map(true)));
+        self.change_copy(copy.as_fd(), inherited, own, all)?;
         Ok(copy)
+    }
+
+    /// In this order: a copy is a peer of the host's mount. `shared` makes a slave a group of its own; made of a peer, it
+    /// would let the container's mounts out to the host.
+    fn change_copy(&self, copy: BorrowedFd, inherited: u64, own: Attributes, all: Attributes) -> Result<()> {
+        // What is private in the end need not be a slave before.
+        let settled = matches!(self.propagations.as_slice(), [(libc::MS_PRIVATE | libc::MS_UNBINDABLE, true)]);
+        let first = if settled { 0 } else { inherited };
+        match (self.recursive, self.propagations.as_slice()) {
+            (false, []) => {
+                let both = Attributes { propagation: first, ..merged(own, all) };
+                change(copy, &both, &Attributes::default(), &[])
+            }
+            (true, []) => change(copy, &own, &Attributes { propagation: first, ..all }, &[]),
+            (_, propagations) => {
+                change(copy, &Attributes::default(), &Attributes::propagate(first), &[])?;
+                change(copy, &own, &all, propagations)
+            }
+        }
     }
 
     /// Attaches the copy at the destination, which is made as a file or a directory, as the source is one.
@@ -156,8 +172,11 @@ pub(super) fn change(mount: BorrowedFd, own: &Attributes, all: &Attributes, prop
     }
 }
 
+/// One after the other, in one call.
 fn merged(a: Attributes, b: Attributes) -> Attributes {
-    Attributes { set: a.set | b.set, clear: a.clear | b.clear, propagation: a.propagation, userns_fd: b.userns_fd }
+    let mut both = Attributes { userns_fd: a.userns_fd | b.userns_fd, ..a };
+    combine(&mut both, b.set, b.clear);
+    both
 }
 
 /// Makes the link anew in the container; one with the same text may be there.

@@ -12,8 +12,8 @@ use super::bind::Bind;
 use super::filesystem::{Data, New};
 use crate::error::{At, Result};
 use crate::host::Hierarchy;
-use crate::sys::entry::{make_directory, make_symlink};
-use crate::sys::mount::{Attributes, attach, set_attributes};
+use crate::sys::entry::{make_symlink, mkdir};
+use crate::sys::mount::{Attributes, attach, attach_named, set_attributes};
 use crate::sys::resolve::Name;
 
 /// What such mounts always have.
@@ -87,9 +87,8 @@ impl Hierarchies {
     /// Inside: the tmpfs is filled while it is attached nowhere, then everything is attached on its handles.
     pub fn attach(&self, copies: Vec<OwnedFd>, target: BorrowedFd) -> Result<()> {
         let holder = self.holder.mount(target)?;
-        let mut places = vec![];
         for (name, _) in &self.shown {
-            places.push(make_directory(holder.as_fd(), name).at(|| "mkdirat")?);
+            mkdir(holder.as_fd(), name).at(|| "mkdirat")?;
         }
         for (name, to) in &self.links {
             make_symlink(holder.as_fd(), name, to).at(|| "symlinkat")?;
@@ -99,13 +98,13 @@ impl Hierarchies {
         }
         attach(holder.as_fd(), target).at(|| "move_mount")?;
         let mut copies = copies.into_iter();
-        for ((_, shown), place) in self.shown.iter().zip(places) {
+        for (name, shown) in &self.shown {
             let made = match shown {
-                Shown::Mount(new) => Some(new.mount(place.as_fd())?),
+                Shown::Mount(new) => Some(new.mount(target)?),
                 Shown::Bind(_) => copies.next(),
             };
             if let Some(made) = made {
-                attach(made.as_fd(), place.as_fd()).at(|| "move_mount")?;
+                attach_named(made.as_fd(), holder.as_fd(), name).at(|| "move_mount")?;
             }
         }
         Ok(())

@@ -178,10 +178,10 @@ impl Options {
     fn add(&mut self, effect: Effect) {
         match effect {
             Nothing => {}
-            Set(set, clear) => change(&mut self.own, set, clear),
-            Clear(clear) => change(&mut self.own, 0, clear),
-            SetAll(set, clear) => change(&mut self.all, set, clear),
-            ClearAll(clear) => change(&mut self.all, 0, clear),
+            Set(set, clear) => combine(&mut self.own, set, clear),
+            Clear(clear) => combine(&mut self.own, 0, clear),
+            SetAll(set, clear) => combine(&mut self.all, set, clear),
+            ClearAll(clear) => combine(&mut self.all, 0, clear),
             Superblock(flag) => self.superblock.push(flag),
             Propagate(kind, recursive) => self.propagations.push((kind, recursive)),
             // `bind` beside `rbind` takes nothing back.
@@ -205,7 +205,7 @@ impl Options {
 
 /// Of contradicting options the later wins. Access times are a number in a bit field, which must be cleared as a whole
 /// before it is set.
-fn change(attributes: &mut Attributes, set: u64, clear: u64) {
+pub(super) fn combine(attributes: &mut Attributes, set: u64, clear: u64) {
     attributes.set = (attributes.set & !clear) | set;
     attributes.clear = (attributes.clear & !(set & !ATIME)) | clear;
 }
