@@ -46,7 +46,7 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Refused {
     /// What is wrong with it.
-    pub error: Error,
+    pub error: Box<Error>,
     /// The usage line, without `usage: `.
     pub usage: String,
     /// The exit status: 255 for `exec`, whose other statuses are its program's.
@@ -55,7 +55,7 @@ pub struct Refused {
 
 impl Refused {
     fn new(error: Error, usage: String) -> Self {
-        Self { error: error.code("E-USAGE"), usage, status: 1 }
+        Self { error: Box::new(error.code("E-USAGE")), usage, status: 1 }
     }
 }
 
