@@ -12,6 +12,7 @@ crate::tests![
     wrong_words_cost_one_line_and_the_usage,
     flags_in_every_form_of_go,
     flags_behind_the_operand_are_not_flags,
+    each_run_of_a_bundle_gets_an_id_of_its_own,
     the_state_root_is_never_the_root_of_the_host,
     each_command_has_help,
     leaked_descriptors_end_with_rrun,
@@ -94,6 +95,27 @@ fn flags_behind_the_operand_are_not_flags() {
     );
     b.rrun(["kill", "x", "--all"]).fails_with("container does not exist");
     b.rrun(["start", "--", "-x"]).fails_with("container does not exist");
+}
+
+fn each_run_of_a_bundle_gets_an_id_of_its_own() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.write();
+    let path = b.path();
+    // All at once: only one of them can have the plain name.
+    let run = || {
+        b.command(["run", "-d", path.to_str().expect("UTF-8")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start rrun")
+    };
+    for mut child in [run(), run(), run()] {
+        assert!(child.wait().expect("wait").success());
+    }
+    assert_eq!(b.rrun(["list", "-q"]).ok(), "bundle\nbundle-2\nbundle-3\n");
+    for id in ["bundle", "bundle-2", "bundle-3"] {
+        b.rrun(["delete", "--force", id]).ok();
+    }
 }
 
 fn the_state_root_is_never_the_root_of_the_host() {

@@ -9,6 +9,7 @@ use crate::support::*;
 crate::tests![
     only_a_stopped_or_created_container_is_deleted,
     force_deletes_whatever_it_is_doing,
+    a_foreground_run_holds_nobody_up,
     force_of_nothing_is_success,
     force_deletes_every_wreck,
     force_ends_a_create_that_hangs,
@@ -52,6 +53,18 @@ fn force_deletes_whatever_it_is_doing() {
     wait_until("it runs", || b.rrun(["state", &b.id]).out.contains("\"running\""));
     b.rrun(["delete", "--force", &b.id]).ok();
     run.wait().expect("wait");
+    b.assert_no_trace();
+}
+
+fn a_foreground_run_holds_nobody_up() {
+    let b = Bundle::new(&["sleep", "100"]);
+    let mut run = b.write().command(["run", &b.id]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start rrun");
+    wait_until("it runs", || b.rrun(["state", &b.id]).out.contains("\"running\""));
+    // Not "held by another command".
+    b.rrun(["start", &b.id]).fails_with("cannot start an already running container");
+    b.rrun(["delete", &b.id]).fails_with("that is not stopped: running");
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    assert_eq!(run.wait().expect("wait").code(), Some(137));
     b.assert_no_trace();
 }
 

@@ -17,6 +17,7 @@ crate::tests![
     a_log_that_cannot_be_opened_is_an_error,
     success_of_a_data_verb_says_nothing,
     warnings_wait_for_the_outcome,
+    warnings_of_a_run_do_not_wait_for_its_end,
     strict_refuses_before_anything_is_made,
     the_least_level_counts,
     an_old_flag_is_warned_about,
@@ -137,6 +138,25 @@ fn warnings_wait_for_the_outcome() {
     b.config["process"]["args"] = json!(["true"]);
     let done = b.run();
     assert!(done.code == 0 && done.err.starts_with("warning: ") && done.err.contains("noNewPrivileged"), "{}", done.err);
+}
+
+fn warnings_of_a_run_do_not_wait_for_its_end() {
+    let mut b = Bundle::new(&["sleep", "100"]);
+    b.config["process"]["noNewPrivileged"] = json!(true);
+    b.write();
+    let log = b.scratch("log");
+    let mut run = b
+        .command(["--log", log.to_str().expect("UTF-8"), "run", &b.id])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start rrun");
+    wait_until("the warning is written", || std::fs::read_to_string(&log).unwrap_or_default().contains("noNewPrivileged"));
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    run.wait().expect("wait");
+    let warnings = std::fs::read_to_string(&log).expect("read");
+    assert_eq!(warnings.matches("level=warning").count(), warnings.lines().count());
+    assert_eq!(warnings.lines().filter(|l| l.contains("noNewPrivileged")).count(), 1, "{warnings}");
 }
 
 fn strict_refuses_before_anything_is_made() {

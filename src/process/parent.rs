@@ -378,7 +378,9 @@ impl Running {
 
     /// Relays and forwards until the program ends; its status, and the state directory to delete.
     pub fn wait(self, plan: &Plan, foreground: Foreground) -> Result<(i32, Option<StateDir>)> {
-        let (dir, foreground) = (self.dir, foreground.notify(self.notify));
+        let (mut dir, foreground) = (self.dir, foreground.notify(self.notify));
+        // The container may live for years; `start` and `delete` must not wait for that.
+        dir.iter_mut().for_each(StateDir::release);
         foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd()).map(|status| (status, dir))
     }
 }

@@ -26,6 +26,9 @@ use crate::suggest::closest;
 /// What engines take for "no such container".
 pub const MISSING: &str = "container does not exist";
 
+/// What engines take for "the id is in use".
+pub const TAKEN: &str = "container with given ID already exists";
+
 /// How long a command waits for another one that holds the container.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any state: what is longer is not ours.
@@ -133,7 +136,7 @@ impl StateDir {
         let root = StateRoot::open_or_make(root)?;
         match mkdirat(&root.dir, id, Mode::from_bits_truncate(0o700)) {
             Err(Errno::EEXIST) => {
-                return Err(Error::new("container with given ID already exists")
+                return Err(Error::new(TAKEN)
                     .code("E-EXISTS")
                     .hint(format!("choose another id, or remove it: rrun delete {id}")));
             }

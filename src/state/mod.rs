@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::concepts::{cgroups, layers};
 use crate::error::{At, Result};
 use crate::sys::process::pidfd_open;
-pub use dir::{MISSING, StateDir, StateRoot};
+pub use dir::{MISSING, StateDir, StateRoot, TAKEN};
 pub use id::{check_id, id_candidates};
 
 /// The lifecycle of the specification.

@@ -12,7 +12,7 @@ use crate::plan::{self, Plan, Request};
 use crate::process::laps::Laps;
 use crate::process::parent::{self, Announce};
 use crate::process::{notify, stdio};
-use crate::state::{State, StateDir, boot_id, user_name};
+use crate::state::{State, StateDir, TAKEN, boot_id, user_name};
 
 /// Everything a container is made from, its id claimed.
 pub struct Setup {
@@ -51,7 +51,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         journal.refuse_warnings(global.strict)?;
         let state = new_state(&bundle, &host, &plan, args)?;
         match StateDir::create(&global.root, &id) {
-            Err(e) if args.id.is_none() && e.errno() == Some(libc::EEXIST) => continue,
+            Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
             dir => return Ok(Setup { plan, state, dir: dir?, announce: announce(args), laps: Laps::new(global.debug)? }),
         }
     }

@@ -20,6 +20,8 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|created| created.launch(&plan));
     journal.debug_lines(laps.lines(&plan));
     let running = running?;
+    // Whoever watches the log learns of them now, not when the container ends.
+    journal.succeed();
     let Some(foreground) = foreground else { return running.leave().map(|()| Outcome::default()) };
     let (status, dir) = running.wait(&plan, foreground)?;
     if let (false, Some(dir)) = (args.keep, dir) {
