@@ -1,0 +1,119 @@
+//! Which devices the container may open, and how fast.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+crate::tests![
+    devices_are_closed_unless_allowed if lacks_loop_devices,
+    all_minors_of_a_driver_can_be_allowed if lacks_loop_devices,
+    a_later_deny_takes_back_an_earlier_allow if lacks_loop_devices,
+    a_slow_device_stays_slow if lacks_v1,
+];
+
+fn lacks_loop_devices() -> Option<&'static str> {
+    (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices")
+}
+
+/// As [`limited`], allowed to make device nodes.
+fn maker(args: &[&str], rules: Value) -> Bundle {
+    let mut all = vec![json!({"allow": false, "access": "rwm"})];
+    all.extend(rules.as_array().expect("an array").iter().cloned());
+    let mut b = limited(args, json!({"devices": all}));
+    for set in ["bounding", "effective", "permitted"] {
+        b.config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+    }
+    b
+}
+
+/// Makes a node of a loop device (whose opening the host does not mind) and tries it.
+const OPEN_LOOP: &str =
+    "mknod /dev/d b 7 1 && { true < /dev/d && echo read; true >> /dev/d && echo written; true > /dev/null && echo null; }";
+
+fn devices_are_closed_unless_allowed() {
+    let done = maker(&["sh", "-c", OPEN_LOOP], json!([])).run();
+    assert_eq!(done.out, "null\n", "{done:?}");
+    assert!(done.err.contains("Operation not permitted"), "{done:?}");
+    let read_only = json!([{"allow": true, "type": "b", "major": 7, "minor": 1, "access": "r"}]);
+    let done = maker(&["sh", "-c", OPEN_LOOP], read_only).run();
+    assert_eq!(done.out, "read\nnull\n", "{done:?}");
+}
+
+fn all_minors_of_a_driver_can_be_allowed() {
+    let rule = json!([{"allow": true, "type": "b", "major": 7, "access": "rw"}]);
+    assert_eq!(maker(&["sh", "-c", OPEN_LOOP], rule).run().ok(), "read\nwritten\nnull\n");
+}
+
+fn a_later_deny_takes_back_an_earlier_allow() {
+    let rules = json!([
+        {"allow": true, "type": "b", "major": 7, "minor": 1, "access": "rw"},
+        {"allow": false, "type": "b", "major": 7, "access": "w"},
+    ]);
+    assert_eq!(maker(&["sh", "-c", OPEN_LOOP], rules).run().out, "read\nnull\n");
+    // What cannot be said is not accepted: a hole in a wider rule.
+    let hole = json!([
+        {"allow": true, "type": "b", "major": 7, "access": "rw"},
+        {"allow": false, "type": "b", "major": 7, "minor": 1, "access": "w"},
+    ]);
+    let b = maker(&["true"], hole);
+    b.run().fails_with("reaches beyond it");
+    b.assert_no_trace();
+}
+
+/// A loop device over a file of one megabyte; released at the end.
+struct Loop(String);
+
+impl Loop {
+    fn new(b: &Bundle) -> Self {
+        let file = b.scratch("disk");
+        std::fs::write(&file, vec![0u8; 1 << 20]).expect("write the disk");
+        let out = Command::new("losetup").args(["--find", "--show"]).arg(file).output().expect("run losetup");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        Self(String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    }
+
+    fn minor(&self) -> u64 {
+        self.0.trim_start_matches("/dev/loop").parse().expect("a number")
+    }
+
+    /// Bytes written so far, since the host started.
+    fn written(&self) -> u64 {
+        let stat = read(format!("/sys/block/{}/stat", self.0.trim_start_matches("/dev/")));
+        stat.split_whitespace().nth(6).and_then(|n| n.parse::<u64>().ok()).expect("seven fields") * 512
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let done = Command::new("losetup").args(["--detach", &self.0]).status().expect("run losetup");
+        assert!(done.success() || std::thread::panicking());
+    }
+}
+
+fn a_slow_device_stays_slow() {
+    let mut b = maker(&["true"], json!([{"allow": true, "type": "b", "major": 7, "access": "rwm"}]));
+    let disk = Loop::new(&b);
+    let (minor, before) = (disk.minor(), disk.written());
+    // 512 KiB at 64 KiB per second: the kernel lets a slice through and holds the rest back.
+    let script = format!(
+        "mknod /dev/d b 7 {minor} && echo go > /tmp/go && dd if=/dev/zero of=/dev/d oflag=direct bs=512k count=1 && echo done > /tmp/done"
+    );
+    b.config["process"]["args"] = json!(["sh", "-c", script]);
+    b.config["linux"]["resources"]["blockIO"] = json!({"throttleWriteBpsDevice": [{"major": 7, "minor": minor, "rate": 65536}]});
+    b.run_detached();
+    let line = format!("7:{minor} 65536");
+    let file = group(&b, "blkio").join("blkio.throttle.write_bps_device");
+    assert_eq!(read(&file).trim(), line);
+    until("dd waits for the device", || {
+        let procs = read(file.with_file_name("cgroup.procs"));
+        procs.lines().any(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains("(dd) D")))
+    });
+    assert!(!b.rootfs().join("tmp/done").exists() && disk.written() - before < 512 << 10, "nothing held dd back");
+    // Without the limit it goes on at once; with it, it could not even be killed before its time.
+    std::fs::write(&file, format!("7:{minor} 0")).expect("lift the limit");
+    until("dd ends", || b.rootfs().join("tmp/done").exists());
+    b.wait_for("stopped");
+}

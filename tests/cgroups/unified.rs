@@ -1,0 +1,83 @@
+//! What only cgroup v2 has, or has otherwise.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::*;
+
+crate::tests![
+    what_v1_calls_otherwise_is_converted if lacks_v2,
+    what_v2_lacks_is_an_error if lacks_v2,
+    processes_above_are_in_the_way_of_controllers if lacks_v2,
+];
+
+fn lacks_v2() -> Option<&'static str> {
+    (!is_v2()).then_some("needs pure cgroup v2")
+}
+
+fn what_v1_calls_otherwise_is_converted() {
+    let resources = json!({
+        "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20},
+        "cpu": {"shares": 1024, "quota": 20000, "period": 50000}, "pids": {"limit": -1},
+        "unified": {"memory.high": (48 << 20).to_string()},
+    });
+    let b = limited(&["sleep", "100"], resources);
+    b.run_detached();
+    let is = |file: &str, text: &str| assert_eq!(read(group(&b, "").join(file)).trim(), text, "{file}");
+    is("memory.max", &(64 << 20).to_string());
+    is("memory.swap.max", &(32 << 20).to_string());
+    is("memory.low", &(32 << 20).to_string());
+    is("memory.high", &(48 << 20).to_string());
+    is("cpu.weight", "100");
+    is("cpu.max", "20000 50000");
+    is("pids.max", "max");
+}
+
+fn what_v2_lacks_is_an_error() {
+    for (resources, field) in [
+        (json!({"memory": {"disableOOMKiller": true}}), "memory.disableOOMKiller"),
+        (json!({"cpu": {"realtimeRuntime": 1000}}), "cpu.realtimeRuntime"),
+        (json!({"unified": {"nonsense.max": "1"}}), "nonsense.max"),
+        (json!({"unified": {"../x.max": "1"}}), "must be a file name"),
+    ] {
+        let b = limited(&["true"], resources);
+        b.run().fails_with(field);
+        b.assert_no_trace();
+    }
+}
+
+/// A group with a process in it; both go at the end.
+struct Occupied(PathBuf, std::process::Child);
+
+impl Occupied {
+    fn new(name: &str) -> Self {
+        let dir = Path::new("/sys/fs/cgroup").join(name);
+        std::fs::create_dir(&dir).expect("mkdir");
+        let child = Command::new("sleep").arg("100").spawn().expect("run sleep");
+        std::fs::write(dir.join("cgroup.procs"), child.id().to_string()).expect("move the process");
+        Self(dir, child)
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.1.kill().expect("kill");
+        self.1.wait().expect("wait");
+        std::fs::remove_dir(&self.0).expect("rmdir");
+    }
+}
+
+fn processes_above_are_in_the_way_of_controllers() {
+    let mut b = limited(&["true"], json!({"pids": {"limit": 5}}));
+    let above = Occupied::new(&format!("above-{}", b.id));
+    b.config["linux"]["cgroupsPath"] = json!(format!("/above-{0}/{0}", b.id));
+    let done = b.run();
+    done.fails_with("cannot set linux.resources.pids.limit");
+    b.assert_no_trace();
+    // Without a limit nothing stands in the way.
+    b.config["linux"]["resources"] = json!({});
+    b.run().ok();
+    drop(above);
+}
