@@ -226,7 +226,7 @@ fn bind_node(node: &Node, copy: Option<OwnedFd>, dir: BorrowedFd, name: &Name) -
         None => node.copy()?,
     };
     match make_node(dir, name, libc::S_IFREG | 0o644, 0) {
-        Err(e) if e.raw_os_error() != Some(libc::EEXIST) => return Err(Error::os(format!("mknodat {}", node.path.display()), e)),
+        Err(e) if e.raw_os_error() != Some(libc::EEXIST) => Err(Error::os(format!("mknodat {}", node.path.display()), e)),
         _ => attach_named(copy.as_fd(), dir, name).at(|| format!("move_mount {}", node.path.display())),
     }
 }

@@ -8,7 +8,7 @@
 //! after it was moved; and a time namespace with offsets must be given them before anyone enters.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::fcntl::{OFlag, open};
@@ -131,6 +131,11 @@ pub fn apply_from_parent(plan: &NamespacesPlan) -> Result<Opened> {
         pid: plan.pid.as_ref().map(file).transpose()?,
         user: plan.user.as_ref().map(file).transpose()?,
     })
+}
+
+/// The file of the joined namespace of the kind `name`.
+pub fn joined<'a>(plan: &NamespacesPlan, opened: &'a Opened, name: &str) -> Option<BorrowedFd<'a>> {
+    plan.joins.iter().zip(&opened.joins).find(|(join, _)| join.name == name).map(|(_, file)| file.as_fd())
 }
 
 /// Joins one namespace.

@@ -20,7 +20,7 @@ use super::laps::Laps;
 use super::notify::{self, Notify};
 use super::stdio::{self, Stdio};
 use super::{gate, joiner};
-use crate::concepts::{cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rootfs, seccomp, users};
+use crate::concepts::{cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rootfs, seccomp, sysctl, users};
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, Step};
 use crate::state::{State, StateDir, Status, start_time};
@@ -48,6 +48,8 @@ pub struct Created {
     pub master: Option<OwnedFd>,
     /// Our ends of its stdio.
     pub stdio: Stdio,
+    /// What the caller should be warned about.
+    pub note: Option<String>,
     notify: Option<Notify>,
     channel: Channel,
     undo: Undo,
@@ -111,8 +113,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     laps.step(Step::State, || save(&undo, &state))?;
     let notify = listen(plan)?;
     let mut stdio = Stdio::default();
-    let (channel, made) = make(plan, &mut stdio, &mut undo.cgroups, laps)?;
-    let (channel, inner) = channel;
+    let ((channel, inner), mut made) = make(plan, &mut stdio, &mut undo.cgroups, laps)?;
+    let note = made.join.note.take();
     let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
     let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
     undo.init = Some(pidfd.try_clone().at(|| "duplicate a pidfd")?);
@@ -132,7 +134,7 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         announce(tell, pid, pidfd.as_fd())
     })?;
     channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
-    Ok(Created { pid, pidfd, state, master, stdio, notify, channel, undo })
+    Ok(Created { pid, pidfd, state, master, stdio, note, notify, channel, undo })
 }
 
 /// The socket by which the container says that it is ready. Of one that waits at the gate only `start` will listen.
@@ -160,6 +162,10 @@ fn make(plan: &Plan, stdio: &mut Stdio, groups: &mut cgroups::Record, laps: &Lap
     let sources = laps.step(Step::Sources, || mounts::apply_from_parent(&plan.mounts)).map_err(inside)?;
     let nodes = devices::apply_from_parent(&plan.devices).map_err(inside)?;
     let opened = namespaces::apply_from_parent(&plan.namespaces).map_err(inside)?;
+    if let Some(joined) = namespaces::joined(&plan.namespaces, &opened, "network") {
+        let own = File::open("/proc/self/ns/net").at(|| "open /proc/self/ns/net")?;
+        sysctl::check_from_parent(&plan.sysctl, joined, own.as_fd())?;
+    }
     let fifo = laps.step(Step::Stdio, || {
         *stdio = stdio::prepare(&plan.stdio)?;
         plan.gated.then(|| gate::make(&plan.state_dir)).transpose()

@@ -52,6 +52,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         };
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;
+        journal.debug_lines(plan.process.seccomp.iter().flat_map(|s| s.debug_lines()));
         let state = new_state(&bundle, &host, &plan, args)?;
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
@@ -94,6 +95,8 @@ pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, args, false, false, journal)?;
     let created = parent::create(&mut plan, state, dir, &announce, &laps);
     journal.debug_lines(laps.lines(&plan));
-    created?.leave();
+    let mut created = created?;
+    created.note.take().into_iter().for_each(|note| journal.warnings().add(note));
+    created.leave();
     Ok(Outcome::default())
 }

@@ -40,6 +40,7 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     };
     let mut plan = make(request, journal.warnings())?;
     journal.refuse_warnings(global.strict)?;
+    journal.debug_lines(plan.process.seccomp.iter().flat_map(|s| s.debug_lines()));
     // A user namespace cannot be joined by a process that is in it already (setns(2)).
     if same_user_namespace(state.pid) {
         plan.namespaces &= !(libc::CLONE_NEWUSER as u64);

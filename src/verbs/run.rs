@@ -20,7 +20,10 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     } else {
         Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id)))
     };
-    let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|created| created.launch(&plan));
+    let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|mut created| {
+        created.note.take().into_iter().for_each(|note| journal.warnings().add(note));
+        created.launch(&plan)
+    });
     journal.debug_lines(laps.lines(&plan));
     let running = running?;
     // Whoever watches the log learns of them now, not when the container ends.

@@ -48,5 +48,6 @@ fn intel_rdt(linux: &Linux, context: &Context) -> Result<()> {
     if set(rdt.mem_bw_schema()) && !(context.supports)(Feature::RdtMba) {
         return fail("intelRdt.memBwSchema is specified in config, but Intel RDT/MBA is not enabled".into(), ".memBwSchema");
     }
-    Ok(())
+    // Accepted and left undone would be worse than refused.
+    fail("intelRdt is specified in config, but rrun cannot apply it".into(), "")
 }
