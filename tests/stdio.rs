@@ -20,6 +20,7 @@ crate::tests![
     sockets_passed_to_another_process_are_left_alone,
     a_count_of_sockets_must_be_a_number,
     a_user_can_open_the_stderr_it_was_given,
+    a_user_of_another_namespace_can_open_it_too,
     nothing_of_the_host_changes_its_owner,
     the_output_of_a_relayed_pipe_is_complete,
     the_end_of_input_reaches_a_relayed_pipe,
@@ -146,6 +147,31 @@ fn a_user_can_open_the_stderr_it_was_given() {
         let detached = from_shell("echo in | { \"$@\"; } 2> >(cat >&2) | cat", &bundle, &["run", "--detach"]);
         assert_eq!((detached.out.as_str(), detached.err.as_str()), ("in\nout\n", "err\n"), "uid {uid}, detached");
         bundle.wait_for("stopped");
+    }
+}
+
+fn a_user_of_another_namespace_can_open_it_too() {
+    let script = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr";
+    let piped = "echo in | \"$@\" 2> >(cat >&2) | cat";
+    for uid in [0, 1000] {
+        let mut bundle = Bundle::new(&["sh", "-c", script]);
+        bundle.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        (bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]) = (map.clone(), map);
+        bundle.config["process"]["user"] = json!({"uid": uid, "gid": uid});
+        for args in [["run"].as_slice(), &["run", "--detach"]] {
+            let done = from_shell(piped, &bundle, args);
+            assert_eq!((done.out.as_str(), done.err.as_str()), ("in\nout\n", "err\n"), "uid {uid} {args:?}");
+            bundle.rrun(["delete", "--force", &bundle.id]).ok();
+        }
+        bundle.config["process"]["args"] = json!(["sleep", "100"]);
+        bundle.run_detached();
+        let user = format!("{uid}:{uid}");
+        let exec = bundle.command(["exec", "--user", &user, &bundle.id, "sh", "-c", script]);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", piped, "bash"]).arg(exec.get_program()).args(exec.get_args()).current_dir(bundle.path());
+        let done = Done::from(shell.output().expect("run bash"));
+        assert_eq!((done.out.as_str(), done.err.as_str()), ("in\nout\n", "err\n"), "uid {uid} exec");
     }
 }
 

@@ -63,15 +63,22 @@ fn the_terminal_is_the_containers_own() {
 }
 
 fn the_process_owns_its_terminal_and_nothing_of_the_host() {
-    let mut bundle = with_terminal("stat -c %u /dev/pts/0; echo > /dev/stderr && echo opened");
-    bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
     let owner = |path: &str| std::fs::metadata(path).map(|m| (m.uid(), m.gid())).expect("stat");
     let before = owner("/dev/null");
-    let mut screen = screen(&bundle);
-    assert_eq!(screen.end(), 0, "{}", screen.text);
-    assert_eq!(screen.text, "1000\r\n\r\nopened\r\n");
-    assert_eq!(owner("/dev/null"), before);
-    assert_eq!(owner(&screen.path()).0, nix::unistd::geteuid().as_raw(), "the caller's terminal is still the caller's");
+    for mapped in [false, true] {
+        let mut bundle = with_terminal("stat -c %u /dev/pts/0; echo > /dev/stderr && echo opened");
+        bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+        if mapped {
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+            bundle.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
+            (bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]) = (map.clone(), map);
+        }
+        let mut screen = screen(&bundle);
+        assert_eq!(screen.end(), 0, "{}", screen.text);
+        assert_eq!(screen.text, "1000\r\n\r\nopened\r\n", "mapped: {mapped}");
+        assert_eq!(owner("/dev/null"), before);
+        assert_eq!(owner(&screen.path()).0, nix::unistd::geteuid().as_raw(), "the caller's terminal is still the caller's");
+    }
 }
 
 fn the_size_is_the_callers_unless_the_config_gives_one() {

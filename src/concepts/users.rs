@@ -49,6 +49,13 @@ pub fn plan(spec: &Spec, host: &Host, new_user_namespace: bool) -> Option<UsersP
     Some(UsersPlan { uid_map, gid_map, writer, deny_setgroups: host.rootless && alone })
 }
 
+/// The host's id of the container's user `inside`; `None` where the config maps nothing.
+pub fn host_uid(spec: &Spec, inside: u32) -> Option<u32> {
+    let maps = spec.linux().as_ref()?.uid_mappings().as_ref()?;
+    let map: Vec<[u32; 3]> = maps.iter().map(|m| [m.container_id(), m.host_id(), m.size()]).collect();
+    outside(&map, inside)
+}
+
 /// Outside: writes the maps of the process `pid`.
 pub fn apply_from_parent(plan: &UsersPlan, pid: i32) -> Result<()> {
     if plan.writer == Writer::Tools {
@@ -112,11 +119,6 @@ impl UsersPlan {
     /// The host's uid and gid of the container's root; the overflow ids if it has none.
     pub fn root(&self) -> (u32, u32) {
         (outside(&self.uid_map, 0).unwrap_or(65534), outside(&self.gid_map, 0).unwrap_or(65534))
-    }
-
-    /// The host's id of the user `inside` the container; `None` for one that is not mapped.
-    pub fn host_uid(&self, inside: u32) -> Option<u32> {
-        outside(&self.uid_map, inside)
     }
 
     /// The lines of `rrun plan`.

@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
 use super::{ProcessPlan, plan_process, rules};
 use crate::concepts::namespaces::flag_and_name;
-use crate::concepts::scheduling;
+use crate::concepts::{scheduling, users};
 use crate::error::{Result, Warnings};
 use crate::process::stdio::{self, StdioPlan};
 use crate::state::State;
@@ -47,7 +47,8 @@ pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let (spec, process, state) = (request.spec, request.process, request.state);
     rules::check_process(process)?;
     let mapped = state.namespaces.iter().any(|(name, _)| name == "user");
-    let stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
+    let mut stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
+    stdio.host_uid = users::host_uid(spec, stdio.uid);
     let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
     let mut spec = spec.clone();
     spec.set_process(Some(process.clone()));

@@ -139,7 +139,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let keyring = (!request.args.no_new_keyring).then(|| format!("_ses.{}", request.id));
     let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
     let mut stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
-    stdio.host_uid = users.as_ref().and_then(|users| users.host_uid(stdio.uid));
+    stdio.host_uid = users::host_uid(spec, stdio.uid);
     Ok(Plan {
         id: request.id.to_owned(),
         bundle: request.bundle.path.clone(),

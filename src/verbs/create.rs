@@ -12,9 +12,8 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::{Journal, now};
 use crate::plan::{self, Plan, Request};
-use crate::process::laps::Laps;
 use crate::process::parent::{self, Announce};
-use crate::process::{notify, stdio};
+use crate::process::{laps::Laps, notify, stdio};
 use crate::state::{State, StateDir, TAKEN, boot_id, user_name};
 
 /// Everything a container is made from, its id claimed.
