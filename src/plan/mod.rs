@@ -6,6 +6,7 @@
 mod describe;
 pub mod exec;
 pub mod overrides;
+pub mod record;
 pub mod rules;
 mod steps;
 

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use super::Outcome;
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::{CreateArgs, Global, id_candidates};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::{Journal, now};
+use crate::plan::record::{self, Birth};
 use crate::plan::{self, Plan, Request};
 use crate::process::parent::{self, Announce};
 use crate::process::{laps::Laps, notify, stdio};
@@ -52,7 +53,8 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         let plan = plan::make(&request, journal.warnings())?;
         journal.refuse_warnings(global.strict)?;
         journal.debug_lines(plan.process.seccomp.iter().flat_map(|s| s.debug_lines()));
-        let state = new_state(&bundle, &host, &plan, args)?;
+        let born = Birth { created: now(), boot_id: boot_id()?, owner: user_name(host.euid) };
+        let state = record::state(&request, &plan, born);
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
             dir => {
@@ -62,31 +64,6 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         }
     }
     Err(Error::new(format!("no free id for {}", bundle.path.display())).hint("name one: rrun run --bundle DIR ID"))
-}
-
-fn new_state(bundle: &Bundle, host: &Host, plan: &Plan, args: &CreateArgs) -> Result<State> {
-    let spec = &bundle.spec;
-    let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref()).into_iter().flatten();
-    Ok(State {
-        id: plan.id.clone(),
-        oci_version: spec.version().clone(),
-        pid: 0,
-        start_time: 0,
-        boot_id: boot_id()?,
-        created: now(),
-        bundle: bundle.path.clone(),
-        rootfs: plan.rootfs.path.clone(),
-        owner: user_name(host.euid),
-        rootless: host.rootless,
-        annotations: spec.annotations().clone().unwrap_or_default(),
-        cgroups: plan.cgroups.record(),
-        layers: plan.layers.as_ref().map(|l| l.record()),
-        namespaces: namespaces
-            .map(|n| (crate::concepts::namespaces::flag_and_name(n.typ()).1.to_owned(), n.path().clone()))
-            .collect(),
-        hooks: spec.hooks().clone(),
-        no_new_keyring: args.no_new_keyring,
-    })
 }
 
 /// Creates the container and leaves it waiting.
