@@ -18,7 +18,7 @@ crate::tests![
     what_a_container_leaves_cannot_lead_the_removal_out,
     one_read_only_layer_needs_no_overlay,
     read_only_layers_are_joined,
-    two_hundred_layers,
+    two_hundred_layers if lacks_many_layers,
     a_size_is_a_limit,
     a_user_namespace_owns_its_layer,
     hooks_see_a_layered_root,
@@ -59,15 +59,18 @@ fn layers_below_stay_as_they_are() {
     assert!(std::fs::read_dir(top).expect("read").next().is_none());
 }
 
+/// The changes of one container as a layer of the next.
 fn whiteouts_and_opaque_directories_hide() {
-    let (b, top) = layered(&["sh", "-c", "ls /etc /root; ls /var"]);
-    std::fs::create_dir(top.join("etc")).expect("mkdir");
-    let done = Command::new("mknod").arg(top.join("etc/group")).args(["c", "0", "0"]).status().expect("run mknod");
-    assert!(done.success());
-    std::fs::create_dir(top.join("var")).expect("mkdir");
-    let set = "import os,sys; os.setxattr(sys.argv[1], 'trusted.overlay.opaque', b'y')";
-    assert!(Command::new("python3").args(["-c", set]).arg(top.join("var")).status().expect("run python3").success());
-    assert_eq!(b.run().ok(), "/etc:\npasswd\n\n/root:\n");
+    let (mut b, _) = layered(&["sh", "-c", "rm /etc/group && rm -r /var && mkdir /var"]);
+    let changes = b.scratch("changes");
+    annotate(&mut b, "upper", changes.to_str().expect("UTF-8"));
+    b.run().ok();
+    let whiteout = changes.join("etc/group").symlink_metadata().expect("a whiteout");
+    assert!(whiteout.file_type().is_char_device() && whiteout.rdev() == 0);
+    let (mut next, _) = layered(&["sh", "-c", "ls /etc /root; ls -A /var"]);
+    let layers = json!([next.scratch("base"), changes]).to_string();
+    annotate(&mut next, "layers", &layers);
+    assert_eq!(next.run().ok(), "/etc:\npasswd\n\n/root:\n");
 }
 
 fn overlay_leaves_the_bundles_root_alone() {
@@ -87,8 +90,6 @@ fn a_kept_layer_is_there_after_and_next_time() {
     annotate(&mut b, "upper", kept.to_str().expect("UTF-8"));
     assert_eq!(b.run().ok(), "first\n");
     assert_eq!(std::fs::read_to_string(kept.join("kept")).expect("kept"), "second\n");
-    let whiteout = kept.join("etc/group").symlink_metadata().expect("a whiteout");
-    assert!(whiteout.file_type().is_char_device() && whiteout.rdev() == 0);
     assert_eq!(b.run().ok(), "second\n");
     let hidden = std::fs::read_dir(kept.parent().expect("a parent")).expect("read");
     let hidden: Vec<_> =
@@ -144,6 +145,13 @@ fn read_only_layers_are_joined() {
     let done = b.run();
     assert_eq!(done.out, "new\n", "{done:?}");
     assert!(done.err.contains("Read-only file system"), "{done:?}");
+}
+
+/// Before Linux 6.7 the names of all layers share 255 bytes.
+fn lacks_many_layers() -> Option<&'static str> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
+    let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    ((numbers.next(), numbers.next()) < (Some(6), Some(7))).then_some("the kernel takes few layers")
 }
 
 fn two_hundred_layers() {

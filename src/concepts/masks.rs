@@ -7,7 +7,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::{fstat, makedev};
+use nix::unistd::{chdir, fchdir};
 use oci_spec::runtime::Spec;
 
 use crate::error::{At, Error, Result};
@@ -89,10 +91,11 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What is put over hidden paths; each is made when the first path asks for it.
+/// What is put over hidden paths, each made when the first path asks for it and copied for the others. What is copied is
+/// attached somewhere: a detached mount can be copied only since Linux 6.15.
 #[derive(Default)]
 struct Covers {
-    /// An empty, read-only tmpfs, attached.
+    /// An empty, read-only tmpfs.
     directory: Option<OwnedFd>,
     /// A null device.
     file: Option<OwnedFd>,
@@ -101,50 +104,53 @@ struct Covers {
 impl Covers {
     fn put(&mut self, place: BorrowedFd, root: &Root) -> Result<()> {
         let directory = fstat(place).at(|| "fstat")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let cover = match (&self.directory, directory) {
-            (None, true) => {
-                let made = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(DIRECTORY)).at(|| "fsmount tmpfs")?;
-                attach(made.as_fd(), place).at(|| "move_mount")?;
-                self.directory = Some(made);
-                return Ok(());
-            }
-            // Of an attached mount: of a detached one only since Linux 6.15.
-            (Some(first), true) => clone_mount(first.as_fd(), false),
-            (_, false) => clone_mount(self.null(root)?.as_fd(), false),
-        };
-        attach(cover.at(|| "open_tree")?.as_fd(), place).at(|| "move_mount")
-    }
-
-    /// A null device: the container's, if its handle is one. The handle is what is bound then, so that neither a name nor a
-    /// link counts for anything, and what is character device 1:3 is the null device, whoever made it.
-    fn null(&mut self, root: &Root) -> Result<&OwnedFd> {
-        if self.file.is_none() {
-            let found = match root.resolve_no_follow(Path::new("/dev/null")) {
-                Ok(found) if is_null(found.as_fd())? => found,
-                _ => own_null()?,
-            };
-            self.file = Some(found);
+        if !directory && self.file.is_none() {
+            self.file = containers_null(root)?;
         }
-        self.file.as_ref().ok_or_else(|| Error::new("no null device"))
+        let first = if directory { &mut self.directory } else { &mut self.file };
+        match first {
+            Some(first) => {
+                let copy = clone_mount(first.as_fd(), false).at(|| "open_tree")?;
+                attach(copy.as_fd(), place).at(|| "move_mount")
+            }
+            none => {
+                let made = if directory { empty_directory() } else { own_null(root) }?;
+                attach(made.as_fd(), place).at(|| "move_mount")?;
+                *none = Some(made);
+                Ok(())
+            }
+        }
     }
+}
+
+fn empty_directory() -> Result<OwnedFd> {
+    Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(DIRECTORY)).at(|| "fsmount tmpfs")
+}
+
+/// The container's own null device, if that is what its handle is. The handle is what is copied then, so that neither a
+/// name nor a link counts for anything; and what is character device 1:3 is the null device, whoever made it.
+fn containers_null(root: &Root) -> Result<Option<OwnedFd>> {
+    let Ok(found) = root.resolve_no_follow(Path::new("/dev/null")) else { return Ok(None) };
+    let stat = fstat(&found).at(|| "fstat /dev/null")?;
+    Ok((stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == makedev(1, 3)).then_some(found))
 }
 
 /// Attributes of the tmpfs that hides directories.
 const DIRECTORY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 
-fn is_null(file: BorrowedFd) -> Result<bool> {
-    let stat = fstat(file).at(|| "fstat a null device")?;
-    Ok(stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == makedev(1, 3))
-}
-
-/// A null device on a tmpfs of our own, for a container without one.
-fn own_null() -> Result<OwnedFd> {
+/// A null device on a tmpfs of our own, for a container without one. The tmpfs lies on the root for a moment, because a
+/// part of a detached mount can be copied only since Linux 6.15.
+fn own_null(root: &Root) -> Result<OwnedFd> {
     let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
     let holder = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(attributes)).at(|| "fsmount tmpfs")?;
     let name = Name::new("null").at(|| "name a null device")?;
     make_node(holder.as_fd(), &name, libc::S_IFCHR | 0o666, makedev(1, 3)).at(|| "mknodat a null device")?;
-    let node = open(holder.as_fd(), &name).and_then(|node| clone_mount(node.as_fd(), false));
-    node.at(|| "open_tree a null device")
+    attach(holder.as_fd(), root.as_fd()).at(|| "move_mount a null device")?;
+    let copy = open(holder.as_fd(), &name).and_then(|node| clone_mount(node.as_fd(), false));
+    fchdir(&holder).at(|| "fchdir")?;
+    umount2(".", MntFlags::MNT_DETACH).at(|| "umount2 a null device's tmpfs")?;
+    chdir("/").at(|| "chdir /")?;
+    copy.at(|| "open_tree a null device")
 }
 
 impl MasksPlan {

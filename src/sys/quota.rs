@@ -43,17 +43,35 @@ impl Attributes {
         check(unsafe { libc::ioctl(dir.as_raw_fd(), GET_ATTRIBUTES, &raw mut attributes) } as libc::c_long)?;
         Ok(attributes)
     }
+
+    /// Sets them; what is made in the directory from now on belongs to the project.
+    fn set(mut self, dir: BorrowedFd) -> io::Result<()> {
+        self.flags |= INHERIT;
+        // SAFETY: the ioctl reads a struct of the size its number states.
+        check(unsafe { libc::ioctl(dir.as_raw_fd(), SET_ATTRIBUTES, &raw const self) } as libc::c_long).map(drop)
+    }
 }
 
-/// Limits what a new, empty directory may hold to `bytes`. `false` when its filesystem has no project quotas.
+/// Counts what is in `other` with what is in `limited`: files cannot be renamed between projects.
+pub fn share_limit(limited: BorrowedFd, other: BorrowedFd) -> io::Result<()> {
+    let reopen = |dir| openat2(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH);
+    let (limited, other) = (reopen(limited)?, reopen(other)?);
+    let mut attributes = Attributes::of(other.as_fd())?;
+    attributes.project = Attributes::of(limited.as_fd())?.project;
+    attributes.set(other.as_fd())
+}
+
+/// Limits what a directory may hold to `bytes`: a new, empty one, or one that was limited before. `false` when its
+/// filesystem has no project quotas.
 pub fn limit_directory(dir: BorrowedFd, bytes: u64) -> io::Result<bool> {
     let dir = openat2(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, libc::RESOLVE_BENEATH)?;
-    let Some(project) = free_project(dir.as_fd())? else { return Ok(false) };
+    let Some(mut project) = free_project(dir.as_fd())? else { return Ok(false) };
     let mut attributes = Attributes::of(dir.as_fd())?;
+    if attributes.project >= FIRST {
+        project = attributes.project;
+    }
     attributes.project = project;
-    attributes.flags |= INHERIT;
-    // SAFETY: the ioctl reads a struct of the size its number states.
-    check(unsafe { libc::ioctl(dir.as_raw_fd(), SET_ATTRIBUTES, &raw const attributes) } as libc::c_long)?;
+    attributes.set(dir.as_fd())?;
     set_limit(dir.as_fd(), project, bytes)?;
     Ok(true)
 }

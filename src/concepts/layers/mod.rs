@@ -78,8 +78,8 @@ pub struct Record {
     state: PathBuf,
     /// The work directory of a kept layer.
     work: Option<PathBuf>,
-    /// Whether a limit may have left a mount or a quota.
-    limited: bool,
+    /// The directory that was limited: a mount lies on it, or it has a quota.
+    limited: Option<PathBuf>,
 }
 
 /// Decides the overlay: none when neither annotations nor options ask for one.
@@ -217,9 +217,13 @@ fn make(plan: &LayersPlan, owner: Option<(u32, u32)>) -> Result<OwnedFd> {
 impl LayersPlan {
     /// What `remove` will need.
     pub fn record(&self) -> Record {
-        let upper = self.upper.as_ref();
-        let work = upper.filter(|u| u.kept).map(|u| u.work.clone());
-        Record { state: self.state.clone(), work, limited: upper.is_some_and(|u| u.size.is_some()) }
+        let (mut work, mut limited) = (None, None);
+        if let Some(upper) = &self.upper {
+            work = upper.kept.then(|| upper.work.clone());
+            let whole = if upper.kept { upper.upper.clone() } else { self.state.join("layer") };
+            limited = upper.size.map(|_| whole);
+        }
+        Record { state: self.state.clone(), work, limited }
     }
 
     /// Where the root is attached if somebody outside shall see it.

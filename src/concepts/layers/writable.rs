@@ -61,11 +61,13 @@ fn prepare_kept(upper: &Upper) -> Result<Prepared> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let kept = make(&parent, &name(&upper.upper))?;
     let work = make(&parent, &name(&upper.work))?;
-    if let Some(size) = upper.size
-        && !quota::limit_directory(kept.as_fd(), size).at(|| "limit the kept layer by a project quota")?
-    {
-        let why = "a kept layer can only be limited on a file system with project quotas";
-        return Err(Error::new(why).hint("leave out the size, or the place to keep it"));
+    if let Some(size) = upper.size {
+        let at = || "limit the kept layer by a project quota";
+        if !quota::limit_directory(kept.as_fd(), size).at(at)? {
+            let why = "a kept layer can only be limited on a file system with project quotas";
+            return Err(Error::new(why).hint("leave out the size, or the place to keep it"));
+        }
+        quota::share_limit(kept.as_fd(), work.as_fd()).at(at)?;
     }
     Ok(Prepared { upper: kept, work, throw_away: false })
 }
@@ -92,9 +94,10 @@ fn make(parent: &OwnedFd, name: &str) -> Result<OwnedFd> {
 
 /// Takes away what `apply_from_parent` left on disk, except a kept layer. Missing parts are no error.
 pub fn remove(record: &Record) -> Result<()> {
-    let layer = record.state.join("layer");
-    if record.limited {
-        unlimit(&layer)?;
+    if let Some(limited) = &record.limited
+        && (record.work.is_some() || !unmounted(limited)?)
+    {
+        free_quota(limited)?;
     }
     remove_below(&record.state, "layer")?;
     remove_below(&record.state, "rootfs")?;
@@ -107,19 +110,24 @@ pub fn remove(record: &Record) -> Result<()> {
     }
 }
 
-/// Unmounts the limiting tmpfs, or frees the project of the quota.
-fn unlimit(layer: &Path) -> Result<()> {
+/// Unmounts the limiting tmpfs of a private layer; `false` when none lies there. Never asked of a kept layer, which may
+/// stand on a mount of its owner's.
+fn unmounted(layer: &Path) -> Result<bool> {
     match umount2(layer, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
-        Ok(()) | Err(nix::errno::Errno::ENOENT) => return Ok(()),
-        // Nothing is mounted there: it was a quota.
-        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EPERM) => {}
-        Err(e) => return Err(Error::os(format!("umount2 {}", layer.display()), e)),
+        Ok(()) => Ok(true),
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EPERM | nix::errno::Errno::ENOENT) => Ok(false),
+        Err(e) => Err(Error::os(format!("umount2 {}", layer.display()), e)),
     }
-    let path = CString::new(layer.as_os_str().as_encoded_bytes()).map_err(|_| Error::new("a null byte"))?;
+}
+
+fn free_quota(limited: &Path) -> Result<()> {
+    let path = CString::new(limited.as_os_str().as_encoded_bytes()).map_err(|_| Error::new("a null byte"))?;
     let dir = openat2(cwd(), &path, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, 0);
     match dir {
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        dir => dir.and_then(|dir| quota::unlimit_directory(dir.as_fd())).at(|| format!("free the quota of {}", layer.display())),
+        dir => {
+            dir.and_then(|dir| quota::unlimit_directory(dir.as_fd())).at(|| format!("free the quota of {}", limited.display()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! option that it refuses come back with the error.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::fstat;
 
@@ -43,8 +43,8 @@ pub(super) enum Data {
     Flag(CString),
     /// `mode=755`.
     Text(CString, CString),
-    /// A directory whose path is too long for a text.
-    Directory(CString, CString),
+    /// Directories whose paths are too long for a text.
+    Directories(CString, Vec<CString>),
 }
 
 impl New {
@@ -55,10 +55,11 @@ impl New {
             Some(message) => e.hint(format!("the kernel says: {message}")),
             None => e,
         };
-        self.configure(&fs, covered).map_err(said)?;
+        let held = self.configure(&fs, covered).map_err(said)?;
         // What is read-only from birth cannot be filled.
         let late = if self.copies_up { self.attributes & libc::MOUNT_ATTR_RDONLY } else { 0 };
         let made = fs.mount(self.attributes & !late).at(|| format!("fsmount {}", self.describe())).map_err(said)?;
+        drop(held);
         if self.copies_up {
             copy_up::fill(made.as_fd(), covered)?;
         }
@@ -71,7 +72,8 @@ impl New {
         Ok(made)
     }
 
-    fn configure(&self, fs: &Filesystem, covered: BorrowedFd) -> Result<()> {
+    /// Returns the descriptors that options name; old kernels look at them only when the filesystem is made.
+    fn configure(&self, fs: &Filesystem, covered: BorrowedFd) -> Result<Vec<OwnedFd>> {
         if !self.source.is_empty() {
             fs.set_string(c"source", &self.source).at(|| "fsconfig source")?;
         }
@@ -83,7 +85,11 @@ impl New {
             let mode = CString::new(format!("{mode:o}")).expect("a number has no NUL");
             fs.set_string(c"mode", &mode).at(|| "fsconfig mode")?;
         }
-        self.data.iter().try_for_each(|data| data.set(fs).at(|| format!("fsconfig {data}")))
+        let mut held = vec![];
+        for data in &self.data {
+            data.set(fs, &mut held).at(|| format!("fsconfig {data}"))?;
+        }
+        Ok(held)
     }
 
     /// Whether it shows the kernel itself: such a mount must stand on a real directory.
@@ -99,7 +105,7 @@ impl New {
 
 impl Data {
     /// Reads `key` or `key=value`. Overlay's directories may have paths longer than fsconfig(2) takes as text; they are
-    /// then passed as handles, a list of lower ones one by one (Linux 6.13).
+    /// then named by their descriptors.
     pub fn parse(fstype: &str, option: &str) -> std::result::Result<Vec<Self>, std::ffi::NulError> {
         let Some((key, value)) = option.split_once('=') else {
             return Ok(vec![Self::Flag(CString::new(option)?)]);
@@ -108,22 +114,27 @@ impl Data {
             return Ok(vec![Self::Text(CString::new(key)?, CString::new(value)?)]);
         }
         match key {
-            "upperdir" | "workdir" => Ok(vec![Self::Directory(CString::new(key)?, CString::new(value)?)]),
+            "upperdir" | "workdir" => Ok(vec![Self::Directories(CString::new(key)?, vec![CString::new(value)?])]),
             "lowerdir" if !value.contains("::") => {
-                let layers = value.split(':').map(|layer| Ok(Self::Directory(c"lowerdir+".into(), CString::new(layer)?)));
-                layers.collect()
+                let layers = value.split(':').map(CString::new).collect::<std::result::Result<_, _>>()?;
+                Ok(vec![Self::Directories(CString::new(key)?, layers)])
             }
             _ => Ok(vec![Self::Text(CString::new(key)?, CString::new(value)?)]),
         }
     }
 
-    fn set(&self, fs: &Filesystem) -> std::io::Result<()> {
+    fn set(&self, fs: &Filesystem, held: &mut Vec<OwnedFd>) -> std::io::Result<()> {
         match self {
             Self::Flag(key) => fs.set_flag(key),
             Self::Text(key, value) => fs.set_string(key, value),
-            Self::Directory(key, path) => {
-                let dir = openat2(cwd(), path, libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
-                fs.set_fd(key, dir.as_fd())
+            Self::Directories(key, paths) => {
+                let mut names = vec![];
+                for path in paths {
+                    let dir = openat2(cwd(), path, libc::O_PATH | libc::O_DIRECTORY, 0, 0)?;
+                    names.push(format!("/proc/self/fd/{}", dir.as_raw_fd()));
+                    held.push(dir);
+                }
+                fs.set_string(key, &CString::new(names.join(":"))?)
             }
         }
     }
@@ -131,7 +142,7 @@ impl Data {
     /// The option's name.
     pub fn key(&self) -> &CStr {
         match self {
-            Self::Flag(key) | Self::Text(key, _) | Self::Directory(key, _) => key,
+            Self::Flag(key) | Self::Text(key, _) | Self::Directories(key, _) => key,
         }
     }
 }
@@ -140,8 +151,10 @@ impl std::fmt::Display for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Flag(key) => write!(f, "{}", key.to_string_lossy()),
-            Self::Text(key, value) | Self::Directory(key, value) => {
-                write!(f, "{}={}", key.to_string_lossy(), value.to_string_lossy())
+            Self::Text(key, value) => write!(f, "{}={}", key.to_string_lossy(), value.to_string_lossy()),
+            Self::Directories(key, paths) => {
+                let paths: Vec<_> = paths.iter().map(|p| p.to_string_lossy()).collect();
+                write!(f, "{}={}", key.to_string_lossy(), paths.join(":"))
             }
         }
     }
@@ -152,11 +165,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_overlay_paths_go_as_handles() {
+    fn long_overlay_paths_go_by_descriptor() {
         let long = format!("lowerdir={}:/b", "/a".repeat(200));
         let parsed = Data::parse("overlay", &long).expect("no NUL");
-        assert_eq!(parsed.len(), 2);
-        assert!(matches!(&parsed[1], Data::Directory(key, path) if &**key == c"lowerdir+" && &**path == c"/b"));
+        assert!(matches!(&parsed[..], [Data::Directories(key, paths)] if &**key == c"lowerdir" && &*paths[1] == c"/b"));
         assert!(matches!(Data::parse("tmpfs", &long).expect("no NUL")[0], Data::Text(..)));
     }
 
