@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$1
 suite=trixie
-packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq
+packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq,tmux,python3-seccomp
 image=$cache/image-$(cat "$here"/* | sha256sum | cut -c1-16).ext4
 if [ -e "$image" ]; then
     echo "$image"
