@@ -80,7 +80,9 @@ if [ ${#run[@]} -eq 0 ]; then
     cargo build --quiet --bins --examples
     built=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
     target=$(dirname "$(dirname "$built")")
-    run=(env "RRUN=$target/rrun" "RRUN_WITNESS=$target/examples/witness" bash "$root/scripts/vm/tests" "$root" "$built" "${filter[@]}")
+    cp "$target/rrun" "$target/examples/witness" "$work/control"
+    cp "$built" "$work/control/blackbox"
+    run=(bash "$root/scripts/vm/tests" "$root" "${filter[@]}")
 fi
 {
     printf 'project=%q modules=%q now=%q\n' "$root" "$(find "${kernel%/bin/*}/lib/uml/modules" -mindepth 1 -maxdepth 1 2> /dev/null)" "$(date +%s)"
