@@ -33,6 +33,10 @@ case $purpose in
         need shellcheck shellcheck
         need xz xz-utils
         need mke2fs e2fsprogs
+        need ip iproute2
+        need tmux tmux
+        # The oracle of the seccomp tests.
+        /usr/bin/python3 -c 'import seccomp' 2> /dev/null || packages+=(python3-seccomp)
         ;;
     *) die "unknown purpose $purpose: run or test" ;;
 esac

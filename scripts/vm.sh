@@ -2,7 +2,7 @@
 # Runs the black-box tests as root in a Linux VM with cgroup v2, and returns their verdict.
 #
 #   scripts/vm.sh [--bare|--systemd] [--timeout SECONDS] [FILTER]     only tests whose name contains FILTER
-#   scripts/vm.sh [--bare|--systemd] --run COMMAND [ARG…]             any command; the project is at /project
+#   scripts/vm.sh [--bare|--systemd] --run COMMAND [ARG…]             any command; the project is where it is here
 #
 # The VM is user-mode Linux: a kernel that is a process of this machine, so neither KVM nor an emulator is needed. The
 # kernel is $RRUN_VM_KERNEL, else ../shared/vm/linux-uml-*.xz beside the project, else Debian's package user-mode-linux
@@ -80,8 +80,9 @@ if [ ${#run[@]} -eq 0 ]; then
     cargo build --quiet --bins --examples
     built=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
     target=$(dirname "$(dirname "$built")")
-    run=(env "RRUN=/project${target#"$root"}/rrun" "RRUN_WITNESS=/project${target#"$root"}/examples/witness"
-        bash /project/scripts/vm/tests "/project${built#"$root"}" "${filter[@]}")
+    cp "$target/rrun" "$target/examples/witness" "$work/control"
+    cp "$built" "$work/control/blackbox"
+    run=(bash "$root/scripts/vm/tests" "$root" "${filter[@]}")
 fi
 {
     printf 'project=%q modules=%q now=%q\n' "$root" "$(find "${kernel%/bin/*}/lib/uml/modules" -mindepth 1 -maxdepth 1 2> /dev/null)" "$(date +%s)"

@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$1
 suite=trixie
-packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq
+packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq,tmux,python3-minimal
 image=$cache/image-$(cat "$here"/* | sha256sum | cut -c1-16).ext4
 if [ -e "$image" ]; then
     echo "$image"
@@ -28,7 +28,7 @@ rm -rf "$tree.log" "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/list
 
 install -D -t "$tree/usr/lib/rrun-vm" "$here/init" "$here/job"
 install -D -m 644 -t "$tree/etc/systemd/system" "$here/rrun-vm.service" "$here/rrun-vm.target"
-mkdir -p "$tree/control" "$tree/project"
+mkdir -p "$tree/control"
 echo vm > "$tree/etc/hostname"
 echo 0123456789abcdef0123456789abcdef > "$tree/etc/machine-id"
 : > "$tree/etc/fstab"
