@@ -8,10 +8,14 @@ crate::tests![
     the_scheduler_is_as_given,
     the_io_priority_is_as_given,
     the_personality_is_as_given,
-    the_memory_policy_is_as_given,
+    the_memory_policy_is_as_given if kernel_has_no_nodes,
     what_does_not_go_together_is_refused,
     exec_runs_on_the_cpus_it_is_given if host_has_one_cpu,
 ];
+
+fn kernel_has_no_nodes() -> Option<&'static str> {
+    (!std::path::Path::new("/sys/devices/system/node").exists()).then_some("needs a kernel with memory nodes")
+}
 
 fn the_scheduler_is_as_given() {
     let mut b = Bundle::new(&["witness"]);
