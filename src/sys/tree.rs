@@ -26,7 +26,15 @@ impl Level {
     fn open(dir: BorrowedFd, name: &Name) -> io::Result<Self> {
         // NO_XDEV: a mount that is in the way is an error (EXDEV), not something to empty.
         let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV;
-        let dir = openat2(dir, name.as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, how)?;
+        let open = |flags| openat2(dir, name.as_c_str(), flags | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, how);
+        let dir = match open(libc::O_RDONLY) {
+            // Without privilege a directory must be opened to oneself first; overlay's own has mode 0.
+            Err(e) if e.raw_os_error() == Some(libc::EACCES) => {
+                entry::change_mode(open(libc::O_PATH)?.as_fd(), 0o700)?;
+                open(libc::O_RDONLY)?
+            }
+            dir => dir?,
+        };
         let names = entry::names(dir.as_fd())?;
         Ok(Self { dir, names, emptied: false })
     }

@@ -1,10 +1,11 @@
 //! Kinds of filesystems with needs of their own: control groups, sysfs, overlay.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
-use super::line;
+use super::{bind, line};
 use crate::support::*;
 
 crate::tests![
@@ -12,6 +13,7 @@ crate::tests![
     cgroups_without_a_namespace_are_bound,
     sysfs_without_a_net_namespace_is_explained,
     overlay_paths_may_be_long,
+    without_privilege_the_inside_mounts,
 ];
 
 /// A group's directory in the container: that of one controller on a host with v1 hierarchies.
@@ -66,4 +68,36 @@ fn overlay_paths_may_be_long() {
         "options": [format!("lowerdir={}:{}", at("1"), at("2")), format!("upperdir={}", at("up")), format!("workdir={}", at("work"))],
     }));
     assert_eq!(b.run().ok(), "12");
+}
+
+/// A user who may not mount on the host: the copies, the root and the nodes are the inside's to make.
+fn without_privilege_the_inside_mounts() {
+    let script = "cat /data/file; echo x > /dev/null && echo null; cat /proc/keys; echo > /ro/x; ls -A /sys/fs/cgroup/pids; grep -c . /proc/mounts";
+    let mut b = Bundle::new(&["sh", "-c", script]);
+    let data = b.scratch("data");
+    std::fs::create_dir(&data).expect("mkdir");
+    std::fs::write(data.join("file"), "text\n").expect("write");
+    for (point, options) in [("/data", ["rbind", "rw"]), ("/ro", ["bind", "ro"])] {
+        b.config["mounts"].as_array_mut().expect("mounts").push(bind(&data, point, &options));
+    }
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "cgroup");
+    b.config["linux"]["uidMappings"] = map.clone();
+    b.config["linux"]["gidMappings"] = map;
+    b.config["linux"]["resources"] = json!({});
+    // devpts cannot belong to a group that is not mapped.
+    b.config["mounts"][2]["options"].as_array_mut().expect("options").retain(|o| o != "gid=5");
+    b.write();
+    let all = b.path().parent().expect("a parent").to_owned();
+    assert!(Command::new("chown").args(["-R", "1000:1000"]).arg(&all).status().expect("run chown").success());
+    let rrun = b.scratch("rrun");
+    std::fs::copy(rrun_path(), &rrun).expect("copy rrun where the user may run it");
+    let state = b.scratch("user-state");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "1000", "--regid", "1000", "--clear-groups"]).arg(&rrun).arg("--root").arg(&state);
+    let done: Done = command.args(["run", &b.id]).current_dir(b.path()).output().expect("run setpriv").into();
+    assert!(done.out.starts_with("text\nnull\n"), "{done:?}");
+    assert_eq!(done.err.matches("Read-only file system").count(), 1, "{done:?}");
+    assert!(!state.join(&b.id).exists());
 }

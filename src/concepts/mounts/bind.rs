@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::fstat;
 
+use super::cgroup::ALWAYS;
 use super::options::combine;
 use super::{Mount, target};
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{link_text, make_symlink};
 use crate::sys::fd::cwd;
 use crate::sys::idmap::user_namespace;
-use crate::sys::mount::{Attributes, attach, clone_mount, clone_tree, set_attributes};
+use crate::sys::mount::{Attributes, Filesystem, attach, clone_tree, set_attributes};
 use crate::sys::procfs::is_procfs_root;
 use crate::sys::resolve::{Kind, Root, openat2};
 
@@ -29,6 +30,8 @@ pub(super) struct Bind {
     pub no_follow: bool,
     /// A final symbolic link becomes a link in the container.
     pub copy_symlink: bool,
+    /// A source that is absent is shown as an empty directory: a group that could not be made.
+    pub optional: bool,
     /// It goes to /proc, so it must be a procfs.
     pub must_be_procfs: bool,
     /// Attributes of the mount.
@@ -62,18 +65,20 @@ pub(super) enum Map {
 impl Bind {
     /// A copy of the source with its final attributes, attached nowhere. With `copy_symlink`, a handle of the link.
     pub fn copy(&self, inherited: u64) -> Result<OwnedFd> {
-        let copy = match self.copy_symlink {
-            true => {
-                let flags = libc::O_PATH | libc::O_NOFOLLOW;
-                let found = openat2(cwd(), &self.source, flags, 0, 0).at(|| format!("open {}", self.path()))?;
-                if link_text(found.as_fd()).at(|| "readlinkat")?.is_some() {
-                    return Ok(found);
-                }
-                clone_mount(found.as_fd(), self.recursive)
+        if self.copy_symlink {
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            let found = openat2(cwd(), &self.source, flags, 0, 0).at(|| format!("open {}", self.path()))?;
+            if link_text(found.as_fd()).at(|| "readlinkat")?.is_some() {
+                return Ok(found);
             }
-            false => clone_tree(cwd(), &self.source, self.recursive, !self.no_follow),
+        }
+        let copy = match clone_tree(cwd(), &self.source, self.recursive, !self.no_follow) {
+            Err(e) if self.optional && e.raw_os_error() == Some(libc::ENOENT) => {
+                let empty = libc::MOUNT_ATTR_RDONLY | ALWAYS;
+                return Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(empty)).at(|| "open_tree an empty directory");
+            }
+            copy => copy.at(|| format!("open_tree {}", self.path()))?,
         };
-        let copy = copy.at(|| format!("open_tree {}", self.path()))?;
         if self.must_be_procfs && !is_procfs_root(copy.as_fd()).at(|| "fstatfs")? {
             return Err(target::not_proc(std::path::Path::new("/proc")));
         }

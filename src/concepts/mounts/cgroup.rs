@@ -63,7 +63,7 @@ impl Hierarchies {
             Some(groups) => {
                 let Some((_, path)) = groups.iter().find(|(c, _)| *c == controllers) else { return Ok(()) };
                 let source = CString::new(path.as_os_str().as_encoded_bytes())?;
-                Shown::Bind(Bind { source, own: Attributes::setting(attributes), ..Bind::default() })
+                Shown::Bind(Bind { source, own: Attributes::setting(attributes), optional: true, ..Bind::default() })
             }
         };
         self.shown.push((Name::new(name)?, shown));

@@ -128,7 +128,8 @@ impl Bundle<'_> {
                 let ro = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
                 let mut options = Options { data: vec![], ..options.clone() };
                 options.own.set |= ALWAYS | ro;
-                self.bind(path, destination, &options, None).map(Act::Bind).map_err(|why| refuse(&why))
+                let bind = self.bind(path, destination, &options, None).map_err(|why| refuse(&why))?;
+                Ok(Act::Bind(Bind { optional: true, ..bind }))
             }
             ("cgroup", None) => self.filesystem("cgroup2", source, destination, options).map(Act::New).map_err(nul),
             ("" | "none", _) => Err(refuse("it has no type and is no bind").hint("add the option `rbind`, or name a type")),
@@ -157,6 +158,7 @@ impl Bundle<'_> {
         Ok(Bind {
             source,
             recursive,
+            optional: false,
             no_follow: options.source_no_follow,
             copy_symlink: options.copy_symlink,
             must_be_procfs: destination == Path::new("/proc"),
