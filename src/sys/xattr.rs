@@ -37,3 +37,29 @@ pub fn get(file: BorrowedFd, name: &CStr) -> io::Result<Vec<u8>> {
     value.truncate(check(n as libc::c_long)? as usize);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn copies_every_attribute() {
+        let (from, to) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+        let set = |name: &CStr, value: &[u8]| {
+            // SAFETY: name is NUL-terminated; value is as long as we say.
+            check(unsafe { libc::fsetxattr(from.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) }
+                as libc::c_long)
+        };
+        // Void where the filesystem of temporary files has no attributes.
+        if set(c"user.one", b"1").is_err() {
+            return;
+        }
+        set(c"user.empty", b"").expect("set");
+        copy_all(from.as_fd(), to.as_fd()).expect("copy");
+        assert_eq!(get(to.as_fd(), c"user.one").expect("get"), b"1");
+        assert_eq!(get(to.as_fd(), c"user.empty").expect("get"), b"");
+        assert!(get(to.as_fd(), c"user.none").is_err());
+    }
+}

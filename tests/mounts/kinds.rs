@@ -12,6 +12,7 @@ crate::tests![
     cgroups_show_the_containers_own_groups,
     cgroups_without_a_namespace_are_bound,
     sysfs_without_a_net_namespace_is_explained,
+    procfs_without_a_pid_namespace_is_explained,
     overlay_paths_may_be_long,
     without_privilege_the_inside_mounts,
 ];
@@ -51,6 +52,19 @@ fn sysfs_without_a_net_namespace_is_explained() {
     let done = b.run();
     done.fails_with("error mounting \"sysfs\" to rootfs at \"/sys\"");
     done.fails_with("sysfs needs a net namespace");
+}
+
+fn procfs_without_a_pid_namespace_is_explained() {
+    let mut b = Bundle::new(&["true"]);
+    let maps = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    let namespaces = b.config["linux"]["namespaces"].as_array_mut().expect("namespaces");
+    namespaces.retain(|n| n["type"] != "pid");
+    namespaces.push(json!({"type": "user"}));
+    b.config["linux"]["uidMappings"] = maps.clone();
+    b.config["linux"]["gidMappings"] = maps;
+    let done = b.run();
+    done.fails_with("error mounting \"proc\" to rootfs at \"/proc\"");
+    done.fails_with("needs a pid namespace of the container's own");
 }
 
 fn overlay_paths_may_be_long() {
