@@ -51,8 +51,8 @@ section 'result'
 # The runners' own words, and the tests that the host could not carry.
 grep -E '^(===|test result:|     Running|   Doc-tests)' "$log" | grep -v '=== result' || true
 printf '\nskipped:\n'
-sed -nE 's/^test \[([^]]*)\] ([^ ]*) +\.\.\. ignored.*/\1\t\2/p' "$log" |
-    awk -F'\t' '{ names[$1] = names[$1] " " $2; count[$1]++ } END { for (why in names) printf "  %3d %s:%s\n", count[why], why, names[why] }'
+sed -nE 's/^test \[([^]]*)\] +([^ ]*) +\.\.\. ignored.*/\1\t\2/p' "$log" |
+    awk -F'\t' '{ names[$1] = names[$1] " " $2; count[$1]++ } END { for (why in names) printf "  %3d × %s:%s\n", count[why], why, names[why] }'
 for reason in "${skipped[@]}"; do
     echo "  $reason"
 done

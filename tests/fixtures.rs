@@ -205,8 +205,10 @@ fn lacks_time_namespace() -> Option<&'static str> {
 }
 
 fn lacks_cpuset() -> Option<&'static str> {
-    let known = std::fs::read_to_string("/proc/cgroups").unwrap_or_default();
-    if known.lines().any(|l| l.starts_with("cpuset\t")) { None } else { Some("this kernel has no cpuset controller") }
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    // The first lists what v1 has, the second what v2 has.
+    let known = read("/proc/cgroups") + &read("/sys/fs/cgroup/cgroup.controllers");
+    if known.split_whitespace().any(|w| w == "cpuset") { None } else { Some("this kernel has no cpuset controller") }
 }
 
 /// The root that rootfs-fixtures/debian.sh made.

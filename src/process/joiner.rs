@@ -4,10 +4,13 @@
 //! namespaces of others. So when a user namespace is joined, or a new one is combined with joins, one process joins first,
 //! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::fcntl::OFlag;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::pipe2;
 
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
@@ -17,16 +20,23 @@ use crate::sys::process::{Cloned, clone3, exit_now};
 
 /// The joiner's life: joins, clones init, tells the parent, ends.
 pub fn run(birth: Birth, flags: u64, group: Option<OwnedFd>) -> ! {
-    let cgroup = group.as_ref().map(|fd| fd.as_fd());
-    let cloned = join(&birth).and_then(|()| clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner"));
-    let sent = match cloned {
-        Ok(Cloned::Child) => {
-            drop(group);
-            init::run(birth)
-        }
-        Ok(Cloned::Parent { pid, pidfd }) => birth.channel.send(&Msg::Joined(pid), Some(pidfd.as_fd())),
-        Err(error) => birth.channel.send(&Msg::Failed(error), None),
+    let made = pipe2(OFlag::O_CLOEXEC).at(|| "make a pipe").and_then(|turn| {
+        join(&birth)?;
+        let cgroup = group.as_ref().map(|fd| fd.as_fd());
+        let cloned = clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner")?;
+        Ok((cloned, turn))
+    });
+    let sent = match &made {
+        Ok((Cloned::Parent { pid, pidfd }, _)) => birth.channel.send(&Msg::Joined(*pid), Some(pidfd.as_fd())),
+        Err(error) => birth.channel.send(&Msg::Failed(error.clone()), None),
+        Ok((Cloned::Child, _)) => Ok(()),
     };
+    if let Ok((Cloned::Child, (turn, joiners_end))) = made {
+        drop((group, joiners_end));
+        // Both speak on one socket. The first word must be the joiner's: init waits until that one has spoken and is gone.
+        File::from(turn).read_to_end(&mut Vec::new()).ok();
+        init::run(birth)
+    }
     exit_now(i32::from(sent.is_err()))
 }
 
