@@ -12,6 +12,7 @@ crate::tests![
     a_pid_namespace_can_be_joined,
     a_path_of_another_kind_is_refused,
     a_missing_path_is_refused,
+    the_mount_namespace_of_the_host_is_refused,
     names_are_set,
     clocks_are_offset,
     the_cgroup_namespace_hides_the_group,
@@ -111,6 +112,16 @@ fn a_missing_path_is_refused() {
         json!([{"type": "mount"}, {"type": "pid"}, {"type": "uts"}, {"type": "network", "path": "/run/netns/rrun-absent"}]),
     );
     b.run().fails_with("/run/netns/rrun-absent");
+    b.assert_no_trace();
+}
+
+fn the_mount_namespace_of_the_host_is_refused() {
+    let mut b = Bundle::new(&["true"]);
+    set_namespaces(
+        &mut b,
+        json!([{"type": "mount", "path": "/proc/self/ns/mnt"}, {"type": "pid"}, {"type": "uts"}, {"type": "network"}, {"type": "ipc"}]),
+    );
+    b.run().fails_with("cannot make a container in the mount namespace of rrun itself");
     b.assert_no_trace();
 }
 

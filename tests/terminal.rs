@@ -240,7 +240,7 @@ fn a_terminal_closed_and_opened_again_goes_on() {
         "exec 3>&1 < /dev/null > /dev/null 2>&1 3>&-; sleep 0.3; echo again > /dev/pts/0; read x < /dev/pts/0; echo $x > /dev/pts/0",
     );
     let mut screen = screen(&bundle);
-    screen.expect("again");
+    screen.expect("again\r\n");
     screen.send(b"typed\r");
     assert_eq!(screen.end(), 0);
     assert_eq!(screen.text, "again\r\ntyped\r\ntyped\r\n");

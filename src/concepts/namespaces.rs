@@ -126,11 +126,24 @@ pub fn apply_from_parent(plan: &NamespacesPlan) -> Result<Opened> {
                     .hint("name the file of a living namespace, such as /proc/PID/ns/net")
             })
     };
-    Ok(Opened {
+    let opened = Opened {
         joins: plan.joins.iter().map(file).collect::<Result<_>>()?,
         pid: plan.pid.as_ref().map(file).transpose()?,
         user: plan.user.as_ref().map(file).transpose()?,
-    })
+    };
+    joined(plan, &opened, "mount").map_or(Ok(()), refuse_own_mounts)?;
+    Ok(opened)
+}
+
+/// The root of a joined mount namespace is exchanged: in the host's own, that of every process of the host.
+fn refuse_own_mounts(joined: BorrowedFd) -> Result<()> {
+    let own = std::fs::File::open("/proc/self/ns/mnt").at(|| "open /proc/self/ns/mnt")?;
+    let identity = |fd: BorrowedFd| nix::sys::stat::fstat(fd).map(|s| (s.st_dev, s.st_ino)).at(|| "fstat of a mount namespace");
+    if identity(joined)? != identity(own.as_fd())? {
+        return Ok(());
+    }
+    let refused = Error::new("cannot make a container in the mount namespace of rrun itself").config("linux.namespaces");
+    Err(refused.hint("leave the path out for a new mount namespace, or name that of another container"))
 }
 
 /// The file of the joined namespace of the kind `name`.

@@ -7,11 +7,15 @@ use std::io;
 
 use super::check;
 
-/// Gives `signal` its default disposition (sigaction(2)). An ignored signal stays ignored across execve(2); a handled one
-/// does not.
+/// Gives `signal` its default disposition (rt_sigaction(2)). An ignored signal stays ignored across execve(2); a handled one
+/// does not. The raw call, as the C library refuses the two signals that it keeps for itself.
 pub fn set_default(signal: i32) -> io::Result<()> {
-    // SAFETY: the default disposition runs no code of ours.
-    if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+    // The kernel's own structure: handler, flags, restorer and a mask of 64 signals; all zero is the default disposition.
+    let default = [0u64; 4];
+    // SAFETY: the structure is as long as the kernel's and outlives the call; the default disposition runs no code of ours.
+    let ret =
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>()) };
+    check(ret).map(drop)
 }
 
 /// Reaps one child that has ended, if there is one: its pid and its status as a shell shows it, 128+n when signal n ended

@@ -96,8 +96,9 @@ impl Foreground {
 
     /// Inside: the signal mask and dispositions a new program expects, whatever the caller of rrun left behind.
     pub fn reset_in_child() -> Result<()> {
-        for signal in MAYBE_IGNORED {
-            set_default(signal as i32).at(|| "sigaction")?;
+        // And the two that C libraries keep for their threads: callers of other languages may have ignored them.
+        for signal in MAYBE_IGNORED.into_iter().map(|s| s as i32).chain([32, 33]) {
+            set_default(signal).at(|| "sigaction")?;
         }
         SigSet::empty().thread_set_mask().at(|| "unblock signals")
     }
