@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
-# the black-box tests here, then the black-box tests in a VM with cgroup v2, bare and with systemd.
+# the black-box tests here, then the quickstart, then the black-box tests in a VM with cgroup v2, bare and with systemd.
 #
 #   scripts/test.sh [--no-vm] [FILTER]     FILTER: only tests whose name contains it
 #
@@ -32,9 +32,14 @@ rootfs-fixtures/debian.sh target/debian || skipped+=('Debian root filesystem: th
 section 'tests on this machine'
 cargo test --no-fail-fast -- "${filter[@]}" 2>&1 | tee -a "$log" || status=1
 
+if [ ${#filter[@]} -eq 0 ]; then
+    section 'quickstart'
+    scripts/quickstart.sh 2>&1 | tee -a "$log" || status=1
+fi
+
 if [ "$vm" = no ]; then
     skipped+=('the VM: --no-vm')
-elif [ -x scripts/vm.sh ]; then
+else
     for mode in bare systemd; do
         section "black-box tests in a VM, cgroup v2, $mode"
         verdict=0
@@ -49,7 +54,7 @@ fi
 
 section 'result'
 # The runners' own words, and the tests that the host could not carry.
-grep -E '^(===|test result:|     Running|   Doc-tests)' "$log" | grep -v '=== result' || true
+grep -E '^(===|test result:|     Running|   Doc-tests|[0-9]+ rows FAILED|Linux [0-9])' "$log" | grep -v '=== result' || true
 printf '\nskipped:\n'
 sed -nE 's/^test \[([^]]*)\] +([^ ]*) +\.\.\. ignored.*/\1\t\2/p' "$log" |
     awk -F'\t' '{ names[$1] = names[$1] " " $2; count[$1]++ } END { for (why in names) printf "  %3d × %s:%s\n", count[why], why, names[why] }'
