@@ -149,12 +149,6 @@ pub enum Feature {
     CgroupNamespaces,
     /// Time namespaces (Linux 5.6).
     TimeNamespaces,
-    /// Intel Resource Director Technology, its file system mounted at /sys/fs/resctrl.
-    Rdt,
-    /// Its cache allocation.
-    RdtCat,
-    /// Its memory bandwidth allocation.
-    RdtMba,
 }
 
 /// Whether this kernel has a feature; one system call.
@@ -163,11 +157,41 @@ pub fn supports(feature: Feature) -> bool {
         Feature::UserNamespaces => "/proc/self/ns/user",
         Feature::CgroupNamespaces => "/proc/self/ns/cgroup",
         Feature::TimeNamespaces => "/proc/self/timens_offsets",
-        Feature::Rdt => "/sys/fs/resctrl/info",
-        Feature::RdtCat => "/sys/fs/resctrl/info/L3",
-        Feature::RdtMba => "/sys/fs/resctrl/info/MB",
     };
     std::path::Path::new(path).exists()
+}
+
+/// The resctrl file system, by which the processor's cache and memory bandwidth are divided: where it is, what it can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resctrl {
+    /// Where it is mounted.
+    pub root: std::path::PathBuf,
+    /// Whether the last-level cache can be divided (CAT).
+    pub cache: bool,
+    /// Whether memory bandwidth can be divided (MBA).
+    pub bandwidth: bool,
+    /// Whether occupancy and traffic are counted (CMT, MBM).
+    pub monitoring: bool,
+}
+
+impl Resctrl {
+    /// Asks the kernel; `None` where it is not mounted. Few configs use it, so that it is no part of [`Host`].
+    pub fn ask() -> Option<Self> {
+        let (root, by_software) = Self::mounted(&std::fs::read_to_string("/proc/self/mountinfo").ok()?)?;
+        let has = |name: &str| root.join("info").join(name).exists();
+        // Mounted with `cdp`, code and data are divided apart. With `mba_MBps` the kernel itself holds the bandwidth.
+        let (cache, bandwidth) = (has("L3") || has("L3CODE"), by_software || has("MB"));
+        Some(Self { cache, bandwidth, monitoring: has("L3_MON"), root })
+    }
+
+    /// Finds the first one in the text of mountinfo, and whether bandwidth is held by software.
+    fn mounted(mountinfo: &str) -> Option<(std::path::PathBuf, bool)> {
+        mountinfo.lines().find_map(|line| {
+            let (mount, fs) = line.split_once(" - resctrl ")?;
+            let options = fs.split(' ').nth(1).unwrap_or_default();
+            Some((mount.split(' ').nth(4)?.into(), options.split(',').any(|o| o == "mba_MBps")))
+        })
+    }
 }
 
 /// The uid_map and gid_map of the user namespace whose file is `/proc/PID/ns/user`. `None` for any other file: only a process
@@ -212,6 +236,13 @@ mod tests {
         assert_eq!(found.v1[1].controllers, ["name=systemd"]);
         assert_eq!(found.v2.as_ref().map(|h| h.own.to_str()), Some(Some("/u")));
         assert!(!found.is_unified());
+    }
+
+    #[test]
+    fn finds_resctrl() {
+        let info = "30 25 0:27 / /sys rw shared:9 - sysfs sysfs rw\n31 30 0:28 / /sys/fs/resctrl rw - resctrl none rw,mba_MBps\n";
+        assert_eq!(Resctrl::mounted(info), Some(("/sys/fs/resctrl".into(), true)));
+        assert_eq!(Resctrl::mounted("30 25 0:27 / /resctrl rw - tmpfs resctrl rw\n"), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod notify;
+mod rdt;
 mod readme;
 mod rootfs;
 mod scheduling;

@@ -15,6 +15,7 @@ pub mod masks;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
+pub mod rdt;
 pub mod rootfs;
 pub mod scheduling;
 pub mod seccomp;

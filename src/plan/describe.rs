@@ -13,7 +13,7 @@ impl Plan {
         let [attach, enter, finish] = self.rootfs.describe();
         match step {
             Step::State => vec![format!("claim the id {} in {}", self.id, self.state_dir.display())],
-            Step::Cgroups => self.cgroups.describe(),
+            Step::Cgroups => [self.cgroups.describe(), self.rdt.as_ref().map(|r| r.describe()).unwrap_or_default()].concat(),
             Step::Layers => self.layers.as_ref().map(|l| l.describe()).unwrap_or_default(),
             Step::RootTree => vec![format!("copy the tree of {}, attached nowhere", self.rootfs.path.display())],
             Step::Sources => self.mounts.describe_sources(),

@@ -19,8 +19,8 @@ use oci_spec::runtime::{Process, Spec};
 use crate::bundle::Bundle;
 use crate::cli::CreateArgs;
 use crate::concepts::{
-    capabilities, cgroups, devices, hooks, identity, layers, limits, lsm, masks, mounts, namespaces, network, rootfs, scheduling,
-    seccomp, sysctl, users,
+    capabilities, cgroups, devices, hooks, identity, layers, limits, lsm, masks, mounts, namespaces, network, rdt, rootfs,
+    scheduling, seccomp, sysctl, users,
 };
 use crate::error::{Error, Result, Warnings};
 use crate::host::{Capabilities, Host, SecurityModules};
@@ -69,6 +69,8 @@ pub struct Plan {
     pub users: Option<users::UsersPlan>,
     /// Control groups.
     pub cgroups: cgroups::CgroupsPlan,
+    /// The class of service, if one is asked for.
+    pub rdt: Option<rdt::RdtPlan>,
     /// Layers, with a layered root.
     pub layers: Option<layers::LayersPlan>,
     /// The root.
@@ -153,6 +155,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         masks: masks::plan(spec)?,
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
+        rdt: rdt::plan(spec, request.id, crate::host::Resctrl::ask)?,
         process: plan_process(spec, process, keyring.as_deref(), namespaces.has("user"), &stdio, warnings)?,
         stdio,
         notify: request.notify.clone(),

@@ -34,6 +34,7 @@ pub fn state(request: &Request, plan: &Plan, birth: Birth) -> State {
         rootless: request.host.rootless,
         annotations: spec.annotations().clone().unwrap_or_default(),
         cgroups: plan.cgroups.record(),
+        rdt: plan.rdt.as_ref().map(|r| r.record()),
         layers: plan.layers.as_ref().map(|l| l.record()),
         namespaces: namespaces.map(|n| (flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
         hooks: spec.hooks().clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::concepts::cgroups::{self, Freezer};
-use crate::concepts::{hooks, layers};
+use crate::concepts::{hooks, layers, rdt};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
 use crate::state::{MISSING, State, StateDir, Status, boot_id};
@@ -81,6 +81,7 @@ pub fn destroy(mut dir: StateDir, state: &State, journal: &mut Journal) -> Resul
     }
     cgroups::kill_all(&state.cgroups)?;
     cgroups::remove(&state.cgroups)?;
+    state.rdt.iter().try_for_each(rdt::remove)?;
     if let Some(record) = &state.layers {
         layers::remove(record)?;
     }

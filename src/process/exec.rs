@@ -6,13 +6,13 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use super::announce::{Announce, announce};
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{become_program, fail, ready, take_attributes, take_terminal};
 use super::laps::Laps;
-use super::parent::{Announce, announce};
 use super::stdio::{self, Stdio};
-use crate::concepts::{cgroups, limits, lsm, scheduling, seccomp, users};
+use crate::concepts::{cgroups, limits, lsm, rdt, scheduling, seccomp, users};
 use crate::error::{At, Error, Result};
 use crate::plan::Step;
 use crate::plan::exec::ExecPlan;
@@ -83,6 +83,7 @@ pub fn exec(
     if pid_flag != 0 {
         setns(own.as_fd(), pid_flag).at(|| "return to the own PID namespace")?;
     }
+    state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
     let mut master = converse(plan, &channel, state, pid)?;
     if let (Some(terminal), Some(_)) = (&master, &plan.stdio.console_socket) {

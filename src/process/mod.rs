@@ -1,5 +1,6 @@
 //! The split: one process outside, one inside, and what they say to each other.
 
+pub mod announce;
 pub mod end;
 pub mod exec;
 pub mod foreground;

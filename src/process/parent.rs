@@ -6,13 +6,12 @@
 //! it is made.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
+use super::announce::{Announce, announce};
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
@@ -20,20 +19,13 @@ use super::laps::Laps;
 use super::notify::{self, Notify};
 use super::stdio::{self, Stdio};
 use super::{gate, joiner};
-use crate::concepts::{cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rootfs, seccomp, sysctl, users};
+use crate::concepts::{
+    cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rdt, rootfs, seccomp, sysctl, users,
+};
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, Step};
 use crate::state::{State, StateDir, Status, start_time};
 use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
-
-/// Where the caller wants to be told of the new process.
-#[derive(Debug, Default)]
-pub struct Announce {
-    /// `--pid-file`, absolute.
-    pub pid_file: Option<PathBuf>,
-    /// `--pidfd-socket`.
-    pub pidfd_socket: Option<PathBuf>,
-}
 
 /// A created container, its init waiting.
 #[derive(Debug)]
@@ -60,6 +52,7 @@ pub struct Created {
 struct Undo {
     dir: Option<StateDir>,
     cgroups: cgroups::Record,
+    rdt: Option<rdt::Record>,
     layers: Option<layers::Record>,
     init: Option<OwnedFd>,
     pid_file: Option<PathBuf>,
@@ -84,6 +77,7 @@ impl Drop for Undo {
         }
         cgroups::kill_all(&self.cgroups).ok();
         cgroups::remove(&self.cgroups).ok();
+        self.rdt.iter().for_each(|class| drop(rdt::remove(class)));
         if let Some(layers) = &self.layers {
             layers::remove(layers).ok();
         }
@@ -107,18 +101,23 @@ struct Made {
 /// Carries the plan out up to `created`. `dir` is the claimed state directory.
 pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce, laps: &Laps) -> Result<Created> {
     let layers = plan.layers.as_ref().map(|l| l.record());
-    let mut undo = Undo { dir: Some(dir), cgroups: cgroups::Record::default(), layers, init: None, pid_file: None };
+    let mut undo = Undo { dir: Some(dir), cgroups: cgroups::Record::default(), rdt: None, layers, init: None, pid_file: None };
     let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
     // What will be made is written down first: after a kill at any instant `delete --force` finds it.
     laps.step(Step::State, || save(&undo, &state))?;
     let notify = listen(plan)?;
     let mut stdio = Stdio::default();
+    if let Some(class) = &plan.rdt {
+        laps.step(Step::Cgroups, || rdt::apply_from_parent(class, undo.rdt.insert(rdt::Record::default())))?;
+        state.rdt = undo.rdt.clone();
+    }
     let ((channel, inner), mut made) = make(plan, &mut stdio, &mut undo.cgroups, laps)?;
     let note = made.join.note.take();
     let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
     let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
     undo.init = Some(pidfd.try_clone().at(|| "duplicate a pidfd")?);
     (state.pid, state.start_time) = (pid, start_time(pid).unwrap_or(0));
+    state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
     let master = converse(plan, &channel, &state, pid, &pidfd, laps)?;
     let master = match master {
@@ -314,32 +313,6 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
             .hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit")),
         _ => error,
     }
-}
-
-/// Tells the caller of the new process where it asked to be told.
-pub(super) fn announce(tell: &Announce, pid: i32, pidfd: BorrowedFd) -> Result<()> {
-    if let Some(path) = &tell.pid_file {
-        write_pid_file(path, pid)?;
-    }
-    match &tell.pidfd_socket {
-        Some(path) => stdio::send_pidfd(path, pidfd),
-        None => Ok(()),
-    }
-}
-
-fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let name = path.file_name().ok_or_else(|| Error::new(format!("pid file {} has no name", path.display())))?;
-    let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o666)
-        .open(&temporary)
-        .and_then(|mut f| f.write_all(pid.to_string().as_bytes()));
-    let done = written.and_then(|()| std::fs::rename(&temporary, path));
-    done.at(|| format!("write pid file {}", path.display())).inspect_err(|_| {
-        std::fs::remove_file(&temporary).ok();
-    })
 }
 
 impl Created {

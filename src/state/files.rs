@@ -96,6 +96,9 @@ pub fn like_runc(state: &State) -> Vec<u8> {
         "cgroup_paths": state.cgroups.paths,
         "namespace_paths": paths,
     });
+    if let Some(rdt) = &state.rdt {
+        text["intel_rdt_path"] = json!(rdt.group);
+    }
     if state.rootless {
         text["rootless"] = json!(true);
     }
@@ -126,6 +129,7 @@ pub fn read_like_runc(id: &str, text: &[u8]) -> Option<State> {
         rootless: false,
         annotations: HashMap::new(),
         cgroups: cgroups::Record { paths: parts.cgroup_paths, ..cgroups::Record::default() },
+        rdt: None,
         layers: None,
         namespaces: vec![],
         hooks: None,

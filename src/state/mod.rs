@@ -19,7 +19,7 @@ use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::concepts::{cgroups, layers};
+use crate::concepts::{cgroups, layers, rdt};
 use crate::error::{At, Result};
 use crate::sys::process::pidfd_open;
 pub use dir::{MISSING, StateDir, StateRoot, TAKEN};
@@ -86,6 +86,8 @@ pub struct State {
     pub annotations: HashMap<String, String>,
     /// The control groups.
     pub cgroups: cgroups::Record,
+    /// The class of service.
+    pub rdt: Option<rdt::Record>,
     /// The layers on disk.
     pub layers: Option<layers::Record>,
     /// The config's namespaces: (type as in the config, path joined if any).

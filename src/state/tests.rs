@@ -20,6 +20,7 @@ fn sample(id: &str) -> State {
         rootless: false,
         annotations: HashMap::from([("k".to_owned(), "v".to_owned())]),
         cgroups: cgroups::Record::default(),
+        rdt: None,
         layers: None,
         namespaces: vec![("pid".to_owned(), None), ("network".to_owned(), Some("/run/netns/x".into()))],
         hooks: None,

@@ -13,7 +13,8 @@ use crate::host::Host;
 use crate::log::{Journal, now};
 use crate::plan::record::{self, Birth};
 use crate::plan::{self, Plan, Request};
-use crate::process::parent::{self, Announce};
+use crate::process::announce::Announce;
+use crate::process::parent;
 use crate::process::{laps::Laps, notify, stdio};
 use crate::state::{State, StateDir, TAKEN, boot_id, user_name};
 

@@ -12,10 +12,10 @@ use crate::host::same_user_namespace;
 use crate::log::Journal;
 use crate::plan::exec::{ExecRequest, make};
 use crate::plan::overrides;
+use crate::process::announce::Announce;
 use crate::process::exec;
 use crate::process::foreground::Foreground;
 use crate::process::laps::Laps;
-use crate::process::parent::Announce;
 use crate::state::{State, StateDir, Status};
 
 /// Runs the process; in the foreground the outcome's status is its status, 128+n if signal n ended it.

@@ -54,7 +54,7 @@ fn document() -> Value {
             "seccomp": filters(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
-            "intelRdt": {"enabled": false, "schemata": false, "monitoring": false},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "memoryPolicy": {"modes": prefixed("MPOL_", MEMORY_MODES), "flags": prefixed("MPOL_F_", MEMORY_FLAGS)},
             "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},

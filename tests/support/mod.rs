@@ -68,6 +68,7 @@ pub fn collect() -> Vec<Trial> {
         crate::namespaces::tests(),
         crate::network::tests(),
         crate::notify::tests(),
+        crate::rdt::tests(),
         crate::readme::tests(),
         crate::rootfs::tests(),
         crate::scheduling::tests(),

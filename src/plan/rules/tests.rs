@@ -238,21 +238,6 @@ fn cgroups_path() {
 }
 
 #[test]
-fn intel_rdt() {
-    let lacks =
-        |config: Value, supports| check_as(&with(&good(), "/linux/intelRdt", config), 0, &Context { supports, ..CONTEXT }).0;
-    let no = "intelRdt is specified in config, but Intel RDT is not enabled @ linux.intelRdt";
-    assert_eq!(lacks(json!({}), |_| false), no);
-    for bad in [".", "..", "a/b"] {
-        assert_eq!(lacks(json!({"closID": bad}), |_| true), format!("invalid intelRdt.ClosID {bad:?} @ linux.intelRdt.closID"));
-    }
-    let both = json!({"l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=5"});
-    assert!(lacks(both.clone(), |f| f != Feature::RdtCat).contains("Intel RDT/CAT is not enabled"));
-    assert!(lacks(both.clone(), |f| f != Feature::RdtMba).contains("Intel RDT/MBA is not enabled"));
-    assert!(lacks(both, |_| true).contains("rrun cannot apply it"));
-}
-
-#[test]
 fn root_propagation() {
     let error = |value: &str, no_pivot| {
         check_as(&with(&good(), "/linux/rootfsPropagation", json!(value)), 0, &Context { no_pivot, ..CONTEXT }).0

@@ -1,0 +1,47 @@
+//! Telling the caller which process it is: `--pid-file`, `--pidfd-socket`.
+//!
+//! An engine takes the pid file for the sign that the start succeeded, and may read it at any instant: so it appears
+//! whole, by rename(2), and is gone again if the start fails after all.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::stdio;
+use crate::error::{At, Error, Result};
+
+/// Where the caller wants to be told of the new process.
+#[derive(Debug, Default)]
+pub struct Announce {
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<PathBuf>,
+    /// `--pidfd-socket`.
+    pub pidfd_socket: Option<PathBuf>,
+}
+
+/// Tells the caller of the new process where it asked to be told.
+pub(super) fn announce(tell: &Announce, pid: i32, pidfd: BorrowedFd) -> Result<()> {
+    if let Some(path) = &tell.pid_file {
+        write_pid_file(path, pid)?;
+    }
+    match &tell.pidfd_socket {
+        Some(path) => stdio::send_pidfd(path, pidfd),
+        None => Ok(()),
+    }
+}
+
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::new(format!("pid file {} has no name", path.display())))?;
+    let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o666)
+        .open(&temporary)
+        .and_then(|mut f| f.write_all(pid.to_string().as_bytes()));
+    let done = written.and_then(|()| std::fs::rename(&temporary, path));
+    done.at(|| format!("write pid file {}", path.display())).inspect_err(|_| {
+        std::fs::remove_file(&temporary).ok();
+    })
+}
