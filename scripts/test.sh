@@ -2,23 +2,31 @@
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
 # the black-box tests here, then the quickstart, then the black-box tests in a VM with cgroup v2, bare and with systemd.
 #
-#   scripts/test.sh [--no-vm] [FILTER]     FILTER: only tests whose name contains it
+#   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
+# --update-docs writes what the tests said into the table of docs/conformance.md.
 # Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 vm=yes
-if [ "${1:-}" = --no-vm ]; then
-    vm=no
-    shift
-fi
-filter=("$@")
+update=no
+filter=()
+for word in "$@"; do
+    case $word in
+        --no-vm) vm=no ;;
+        --update-docs) update=yes ;;
+        *) filter+=("$word") ;;
+    esac
+done
+[ "$update" = no ] || [ ${#filter[@]} -eq 0 ] || { echo 'test.sh: --update-docs needs the results of all tests' >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo 'test.sh: must be root: the tests make containers, layers and cgroups' >&2; exit 1; }
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# One file per section with black-box tests: what each test said.
+results=$(mktemp -d)
+trap 'rm -rf "$log" "$results"' EXIT
 status=0
 skipped=()
 section() { printf '\n=== %s\n' "$1" | tee -a "$log"; }
@@ -30,7 +38,7 @@ cargo build --bins --examples
 rootfs-fixtures/debian.sh target/debian || skipped+=('Debian root filesystem: the mirror cannot be reached')
 
 section 'tests on this machine'
-cargo test --no-fail-fast -- "${filter[@]}" 2>&1 | tee -a "$log" || status=1
+RRUN_TEST_RESULTS=$results/host cargo test --no-fail-fast -- "${filter[@]}" 2>&1 | tee -a "$log" || status=1
 
 if [ ${#filter[@]} -eq 0 ]; then
     section 'quickstart'
@@ -43,13 +51,17 @@ else
     for mode in bare systemd; do
         section "black-box tests in a VM, cgroup v2, $mode"
         verdict=0
-        scripts/vm.sh "--$mode" -- "${filter[@]}" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
+        RRUN_TEST_RESULTS=$results/$mode scripts/vm.sh "--$mode" -- "${filter[@]}" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
         case $verdict in
             0) ;;
             77) skipped+=("VM $mode: $(tail -n1 "$log")") ;;
             *) status=1 ;;
         esac
     done
+fi
+
+if [ "$update" = yes ]; then
+    RRUN_UPDATE_DOCS=$results cargo test --quiet --test house conformance || status=1
 fi
 
 section 'result'

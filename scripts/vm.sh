@@ -8,6 +8,8 @@
 # kernel is $RRUN_VM_KERNEL, else ../shared/vm/linux-uml-*.xz beside the project, else Debian's package user-mode-linux
 # (downloaded, not installed). The root image is built once and kept in ${XDG_CACHE_HOME:-/var/cache}/rrun-vm.
 #
+# What each test said is left in the file $RRUN_TEST_RESULTS, if set.
+#
 # Exit status: the tests'; 77 if no VM can be had (the last line says why); 124 after the timeout; 125 if the VM died.
 set -euo pipefail
 
@@ -75,6 +77,9 @@ end_vm() {
 # What the VM gets to see: the control directory (writable), and the project (read-only).
 mkdir "$work/control"
 : > "$work/control/output"
+# Written by whoever runs the tests inside.
+: > "$work/control/results"
+chmod 666 "$work/control/results"
 if [ ${#run[@]} -eq 0 ]; then
     cd "$root"
     cargo build --quiet --bins --examples
@@ -123,4 +128,5 @@ if [ ! -e "$work/control/status" ]; then
     echo 'vm.sh: the VM ended without a verdict'
     exit 125
 fi
+[ -z "${RRUN_TEST_RESULTS:-}" ] || cp "$work/control/results" "$RRUN_TEST_RESULTS"
 exit "$(cat "$work/control/status")"

@@ -3,6 +3,8 @@
 //! Everything here reads text, nothing runs as root. A rule that hurts is changed in docs/architecture.md and here, by a
 //! commit that says why.
 
+mod conformance;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

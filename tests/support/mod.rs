@@ -86,19 +86,32 @@ pub fn collect() -> Vec<Trial> {
 
 fn trial(test: Test) -> Trial {
     let name = test.name.split_once("::").map_or(test.name, |(_, rest)| rest);
-    let lacks = (test.lacks)();
     let body = test.body;
     let run = move || {
-        std::panic::catch_unwind(body).map_err(|cause| {
+        let result = std::panic::catch_unwind(body).map_err(|cause| {
             let text = cause.downcast_ref::<String>().cloned().or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             Failed::from(text.unwrap_or_else(|| "panicked".to_owned()))
-        })
+        });
+        note(name, if result.is_ok() { "passed" } else { "failed" }, "");
+        result
     };
     let trial = Trial::test(name, run);
-    match lacks {
-        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+    match (test.lacks)() {
+        Some(reason) => {
+            note(name, "skipped", reason);
+            trial.with_kind(reason).with_ignored_flag(true)
+        }
         None => trial,
     }
+}
+
+/// Appends a line to the file `RRUN_TEST_RESULTS`, from which the table of docs/conformance.md is made.
+fn note(name: &str, outcome: &str, reason: &str) {
+    let Some(path) = std::env::var_os("RRUN_TEST_RESULTS") else { return };
+    let line = format!("{}\n", json!({"name": name, "outcome": outcome, "reason": reason}));
+    let mut file = std::fs::File::options().append(true).create(true).open(path).expect("open RRUN_TEST_RESULTS");
+    // One write: tests end in parallel.
+    std::io::Write::write_all(&mut file, line.as_bytes()).expect("write RRUN_TEST_RESULTS");
 }
 
 /// The binary under test: `RRUN` overrides the one cargo built.
