@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::keys;
+use super::strict::Step;
 use crate::error::Error;
 use crate::suggest::closest;
 
@@ -36,13 +37,11 @@ impl Diagnosis {
     }
 }
 
-/// Finds the value at a path like `linux.seccomp.syscalls[3].action`, by its segments.
-pub fn at<'a>(document: &'a Value, path: &serde_path_to_error::Path) -> Option<&'a Value> {
-    use serde_path_to_error::Segment;
-    path.iter().try_fold(document, |value, segment| match segment {
-        Segment::Seq { index } => value.get(index),
-        Segment::Map { key } => value.get(key),
-        Segment::Enum { .. } | Segment::Unknown => Some(value),
+/// Finds the value at the end of a way like `linux.seccomp.syscalls[3].action`.
+pub fn at<'a>(document: &'a Value, way: &[Step]) -> Option<&'a Value> {
+    way.iter().try_fold(document, |value, step| match step {
+        Step::Index(index) => value.get(index),
+        Step::Key(key) => value.get(key),
     })
 }
 

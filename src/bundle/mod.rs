@@ -12,7 +12,6 @@ mod repair;
 mod strict;
 pub mod template;
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -24,7 +23,7 @@ use serde_json::Value;
 
 use crate::error::{At, Error, Result, Warnings};
 pub use repair::capability;
-use strict::Strict;
+use strict::{Step, Strict, Watch};
 
 /// The largest document that is read: far more than any engine writes, far less than would hurt the host.
 const SIZE_LIMIT: u64 = 16 << 20;
@@ -109,13 +108,17 @@ fn parse_spec(text: &[u8], warnings: &mut Warnings) -> Result<Spec> {
 
 /// The one pass over a good document.
 fn parse<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut Warnings) -> Result<T> {
-    let ignored = Cell::new(false);
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let typed = T::deserialize(Strict::new(&mut json, &ignored)).and_then(|typed| json.end().map(|()| typed));
-    match typed {
-        Ok(typed) if !ignored.get() && (kind.is_plain)(text, &typed) => Ok(typed),
+    let watch = Watch::default();
+    match typed(text, &watch) {
+        Ok(typed) if !watch.has_ignored() && (kind.is_plain)(text, &typed) => Ok(typed),
         _ => parse_slowly(text, kind, warnings),
     }
+}
+
+/// One instance for both passes: the types' readers are the largest part of the program.
+fn typed<T: DeserializeOwned>(text: &[u8], watch: &Watch) -> serde_json::Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    T::deserialize(Strict::new(&mut json, watch)).and_then(|typed| json.end().map(|()| typed))
 }
 
 /// Reads a document that is not plainly good: what is wrong with it becomes the error, what is odd becomes warnings.
@@ -124,10 +127,7 @@ fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut
     let broken = |line: usize, column: usize, what: &str| Error::new(format!("{name}:{line}:{column}: {what}")).code("E-JSON");
     let scan = |wanted| places::scan(text, &wanted).map_err(|b| broken(b.place.line, b.place.column, &b.text));
     let duplicates = scan(HashSet::new())?.duplicates;
-    let mut value: Value = serde_json::from_slice(text).map_err(|e| {
-        let what = e.to_string();
-        broken(e.line(), e.column(), what.split(" at line ").next().unwrap_or_default())
-    })?;
+    let mut value: Value = serde_json::from_slice(text).map_err(|e| broken(e.line(), e.column(), said(&e.to_string())))?;
     repair::without_nulls(&mut value);
     if kind.root.is_empty() && value.get("vm").is_some() {
         return Err(Error::new("vm asks for isolation by a virtual machine, which rrun does not give")
@@ -136,23 +136,21 @@ fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut
     }
     let mut notes: repair::Notes = vec![];
     (kind.repair)(&mut value, &mut notes);
-    let mut unknown = |path: serde_ignored::Path| {
-        let (object, key) = split_ignored(&path);
-        let mut place = object.clone();
-        places::push_key(&mut place, &key);
-        notes.push((place, keys::unknown(&within(kind.root, &object), &shown(&key))));
-    };
-    let passed_over = Cell::new(false);
-    let strict = Strict::new(&value, &passed_over);
-    let typed = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(strict, &mut unknown));
-    let typed = typed.map_err(|e| {
-        let path = render(e.path());
-        let what = diagnosis::of(&e.inner().to_string(), &within(kind.root, &path), diagnosis::at(&value, e.path()));
+    let repaired = serde_json::to_vec(&value).map_err(|e| Error::new(e.to_string()))?;
+    let watch = Watch::with_trail();
+    let typed = typed(&repaired, &watch).map_err(|e| {
+        let path = render(&watch.place());
+        let what = diagnosis::of(said(&e.to_string()), &within(kind.root, &path), diagnosis::at(&value, &watch.place()));
         let place = scan([path.clone()].into())
             .ok()
             .and_then(|p| p.found.get(&path).map(|(_, v)| format!("{name}:{}:{}", v.line, v.column)));
         what.error(place.as_deref(), &within(kind.root, &path))
     })?;
+    for way in watch.ignored() {
+        let (last, object) = way.split_last().expect("the document itself is never ignored");
+        let key = render(std::slice::from_ref(last));
+        notes.push((render(&way), keys::unknown(&within(kind.root, &render(object)), &shown(&key))));
+    }
     for (path, _) in duplicates {
         let text = format!("the key {} stands there twice; the last one counts", shown(&within(kind.root, &path)));
         notes.push((path, text));
@@ -194,42 +192,20 @@ fn within(root: &str, path: &str) -> String {
     whole
 }
 
-/// The path as text.
-fn render(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter().fold(String::new(), |mut text, segment| {
-        match segment {
-            Segment::Seq { index } => places::push_index(&mut text, *index),
-            Segment::Map { key } => places::push_key(&mut text, key),
-            Segment::Enum { .. } | Segment::Unknown => {}
+/// A parser's message without its place.
+fn said(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(said, _)| said)
+}
+
+/// A way into the document as text.
+fn render(way: &[Step]) -> String {
+    way.iter().fold(String::new(), |mut text, step| {
+        match step {
+            Step::Index(index) => places::push_index(&mut text, *index),
+            Step::Key(key) => places::push_key(&mut text, key),
         }
         text
     })
-}
-
-/// The object and the key of an ignored member.
-fn split_ignored(path: &serde_ignored::Path) -> (String, String) {
-    use serde_ignored::Path::{Map, NewtypeStruct, NewtypeVariant, Root, Seq, Some};
-    fn text(path: &serde_ignored::Path) -> String {
-        match path {
-            Root => String::new(),
-            Seq { parent, index } => {
-                let mut path = text(parent);
-                places::push_index(&mut path, *index);
-                path
-            }
-            Map { parent, key } => {
-                let mut path = text(parent);
-                places::push_key(&mut path, key);
-                path
-            }
-            Some { parent } | NewtypeStruct { parent } | NewtypeVariant { parent } => text(parent),
-        }
-    }
-    match path {
-        Map { parent, key } => (text(parent), key.clone()),
-        other => (String::new(), text(other)),
-    }
 }
 
 /// Text of others as a message may show it: no control characters, at most 200 bytes.
