@@ -63,7 +63,7 @@ fn failure_is_255_and_leaves_no_pid_file() {
     let done = b.rrun(["exec", "--pid-file", file.to_str().expect("UTF-8"), &b.id, "nosuch"]);
     assert_eq!(done.code, 255, "{}", done.err);
     assert!(
-        done.err.contains("exec failed: ") && done.err.contains("exec: \"nosuch\": executable file not found in $PATH"),
+        done.err.contains("exec failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH"),
         "{}",
         done.err
     );

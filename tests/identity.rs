@@ -223,7 +223,7 @@ fn refusals_have_their_canonical_texts() {
         ("", r#"exec: "": executable file not found in $PATH"#),
         ("/nix", r#"exec: "/nix": stat /nix: no such file or directory"#),
         ("/plain", r#"exec: "/plain": permission denied"#),
-        ("/etc", r#"exec: "/etc": is a directory"#),
+        ("/etc", r#"exec: "/etc": is a directory: permission denied"#),
         ("/etc/passwd/x", r#"exec: "/etc/passwd/x": stat /etc/passwd/x: not a directory"#),
         ("/script", "exec /script: no such file or directory"),
         ("/windows", "exec /windows: no such file or directory"),

@@ -103,7 +103,7 @@ pub fn exec(
 }
 
 fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Result<Option<OwnedFd>> {
-    let wrap = |e: Error| e.context("unable to start container process: error during container init");
+    let wrap = |e: Error| e.context("unable to start container process");
     let mut master = None;
     loop {
         match channel.receive()? {

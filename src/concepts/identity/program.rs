@@ -31,6 +31,8 @@ fn search(name: &CStr, path: Option<&[u8]>) -> Result<CString> {
         let refused = |refusal| match refusal {
             Refusal::Stat(e) => Error::os(format!("{subject}: stat {}", name.to_string_lossy()), e),
             Refusal::File(e) => Error::os(subject, e),
+            // Which it is, and the words by which every engine knows a program that cannot be run.
+            Refusal::Directory => Error::os(format!("{subject}: is a directory"), Errno::EACCES),
         };
         return examine(name).map(|()| name.to_owned()).map_err(|r| refused(r).config("process.args[0]"));
     }
@@ -57,15 +59,17 @@ fn search(name: &CStr, path: Option<&[u8]>) -> Result<CString> {
 enum Refusal {
     /// It could not be asked about.
     Stat(Errno),
-    /// It is there: a directory, or not executable for this user.
+    /// It is there, but not executable for this user.
     File(Errno),
+    /// It is a directory.
+    Directory,
 }
 
 /// Whether the caller may execute the file.
 fn examine(path: &CStr) -> std::result::Result<(), Refusal> {
     let stat = nix::sys::stat::stat(path).map_err(Refusal::Stat)?;
     if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        return Err(Refusal::File(Errno::EISDIR));
+        return Err(Refusal::Directory);
     }
     // Asked with the effective ids; includes what a mount with noexec says.
     match faccessat(fd::cwd(), path, AccessFlags::X_OK, nix::fcntl::AtFlags::AT_EACCESS) {
@@ -99,7 +103,7 @@ mod tests {
         assert_eq!(refusal(c"", Some(b"/bin")), r#"exec: "": executable file not found in $PATH"#);
         assert_eq!(refusal(c"plain", Some(here.as_bytes())), r#"exec: "plain": executable file not found in $PATH"#);
         assert_eq!(refusal(c"/no/x", None), r#"exec: "/no/x": stat /no/x: no such file or directory"#);
-        assert_eq!(refusal(&c(here.to_owned()), None), format!("exec: {here:?}: is a directory"));
+        assert_eq!(refusal(&c(here.to_owned()), None), format!("exec: {here:?}: is a directory: permission denied"));
         assert_eq!(refusal(&c(format!("{here}/plain")), None), format!("exec: \"{here}/plain\": permission denied"));
         assert_eq!(
             refusal(&c(format!("{here}/plain/x")), None),

@@ -52,7 +52,6 @@ pub(super) fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
     let finding = match error.errno() {
         None => look.not_in_path(),
         Some(libc::ENOENT | libc::ENOTDIR) => look.missing(),
-        Some(libc::EISDIR) => Some(("E-PERM", format!("{} is a folder; name a program in it", shown(&look.name)))),
         Some(libc::EACCES) => look.denied(Path::new(&look.name)),
         Some(_) => None,
     };

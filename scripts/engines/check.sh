@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# . check.sh ENGINE PATTERN: how a list says what should be. A check is a line of shell and what it should print.
+#
+#   is NAME WANT CODE      both streams of CODE together, white space at the ends cut, match the pattern WANT
+#   exits NAME N CODE      CODE ends with status N
+#   skip NAME WHY          this machine cannot show it
+#   soon CODE              waits until CODE succeeds, at most 30 s: for use in CODE and between checks
+
+set -euo pipefail
+
+check_engine=$1 check_only=$2
+
+soon() {
+    local n
+    for ((n = 0; n < 150; n++)); do
+        eval "$1" > /dev/null 2>&1 && return 0
+        sleep 0.2
+    done
+    echo "never: $1"
+    return 1
+}
+export -f soon
+
+verdict() {
+    printf '%s\t%s: %s\t%s\n' "$1" "$check_engine" "$2" "$3" >> "$ENGINES_DIR/results"
+    printf '%-5s %s: %s%s\n' "$1" "$check_engine" "$2" "${3:+ ($3)}"
+}
+
+# wanted NAME: whether --only asks for it.
+wanted() {
+    # shellcheck disable=SC2053 # a pattern
+    [[ $1 == $check_only ]]
+}
+
+trim() {
+    local text=$1
+    text=${text#"${text%%[![:space:]]*}"}
+    printf %s "${text%"${text##*[![:space:]]}"}"
+}
+
+is() {
+    wanted "$1" || return 0
+    local got
+    # script(1) shows the end of its standard input as ^@.
+    got=$(timeout 90 bash -c "$3" 2>&1 < /dev/null | tr -d '\r\0' | sed 's/^^@//') || true
+    got=$(trim "$got")
+    # shellcheck disable=SC2053 # a pattern
+    if [[ $got == $2 ]]; then
+        verdict ok "$1" ''
+    else
+        verdict FAIL "$1" "printed: $(printf %s "${got:0:500}" | tr '\n\t' '  '); should be: $2"
+    fi
+}
+
+exits() {
+    wanted "$1" || return 0
+    local got status=0
+    got=$(timeout 90 bash -c "$3" 2>&1 < /dev/null | tr -d '\0'; exit "${PIPESTATUS[0]}") || status=$?
+    if [ "$status" = "$2" ]; then
+        verdict ok "$1" ''
+    else
+        verdict FAIL "$1" "status $status, should be $2: $(printf %s "${got:0:500}" | tr '\n\t' '  ')"
+    fi
+}
+
+skip() {
+    wanted "$1" || return 0
+    verdict skip "$1" "$2"
+}
