@@ -1,5 +1,6 @@
 //! System call filters, seen from inside: what a blocked call returns by each door of the kernel, and to whom it is reported.
 
+mod foretold;
 mod oracle;
 mod profiles;
 mod program;
@@ -12,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::*;
+use foretold::*;
 use oracle::*;
 use program::{Door, program, program_i386};
 
@@ -34,6 +36,12 @@ crate::tests![
     notified_calls_are_answered_by_the_agent if lacks_python,
     an_absent_agent_is_an_error,
     contradictions_are_refused,
+    a_profile_that_kills_execve_is_refused,
+    a_profile_may_kill_what_the_start_does_not_need,
+    a_refused_execve_is_explained,
+    a_call_refused_on_the_way_is_named,
+    a_death_on_the_way_is_explained,
+    sendmsg_cannot_wait_for_the_listener,
 ];
 
 const EPERM: i64 = -1;

@@ -5,6 +5,7 @@
 
 mod describe;
 pub mod exec;
+mod filter;
 pub mod overrides;
 pub mod record;
 pub mod rules;
@@ -177,7 +178,7 @@ fn plan_process(
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
     let own = Capabilities::ask()?;
     let available = if user_namespace { own.in_user_namespace() } else { own };
-    Ok(ProcessPlan {
+    let plan = ProcessPlan {
         identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
@@ -185,25 +186,8 @@ fn plan_process(
         scheduling: scheduling::plan(spec)?,
         lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,
-    })
-}
-
-impl ProcessPlan {
-    /// Whether the filter is installed before capabilities are dropped: without no_new_privs that needs CAP_SYS_ADMIN.
-    pub fn seccomp_early(&self) -> bool {
-        self.seccomp.is_some() && !self.no_new_privileges
-    }
-
-    /// Whether a search for the cause of a failure is safe once the filter is in force: it might kill for the search, and a bare
-    /// error is worth more than none. Simulated, so that the usual profiles, which let such calls pass, keep their hints.
-    pub fn may_look(&self) -> bool {
-        self.seccomp.as_ref().is_none_or(|s| seccomp::foretell(s, &identity::LOOK_CALLS).is_none())
-    }
-
-    /// Whether the filter reports calls to somebody who must be handed its descriptor.
-    pub fn has_listener(&self) -> bool {
-        self.seccomp.as_ref().is_some_and(|s| s.listener().is_some())
-    }
+    };
+    plan.check_filter().map(|()| plan)
 }
 
 impl Plan {

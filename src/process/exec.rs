@@ -124,7 +124,10 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
             }
             Some((Msg::Failed(e), _)) => return Err(wrap(e)),
             Some(_) => return Err(Error::new("the handshake was disturbed")),
-            None => return Err(Error::new("the process was killed before it could run; is the container out of memory?")),
+            None => {
+                let error = Error::new("the process was killed before it could run; is the container out of memory?");
+                return Err(plan.process.blame_death(error));
+            }
         }
     }
 }

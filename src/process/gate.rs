@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fchmodat};
 use nix::unistd::mkfifo;
 
+use super::handshake::Msg;
 use crate::error::{At, Error, Result};
 use crate::sys::procfs::ProcFs;
 
@@ -46,7 +47,7 @@ impl Passed {
     /// Tells `start` why the program does not run.
     pub fn fail(mut self, error: &Error) {
         // Nobody else can be told; if start is gone too, the exit status is all that remains.
-        self.0.write_all(error.to_string().as_bytes()).ok();
+        self.0.write_all(&Msg::Failed(error.clone()).encode()).ok();
     }
 }
 
@@ -75,7 +76,10 @@ pub fn open_gate(state_dir: &Path, pidfd: BorrowedFd) -> Result<()> {
     std::fs::remove_file(&path).at(|| format!("remove {}", path.display()))?;
     match said.split_first() {
         Some((_, [])) => Ok(()),
-        Some((_, reason)) => Err(Error::new(String::from_utf8_lossy(reason))),
+        Some((_, reason)) => match Msg::decode(reason) {
+            Some(Msg::Failed(error)) => Err(error),
+            _ => Err(Error::new("the handshake was disturbed")),
+        },
         None => Err(Error::new("container process is already dead")),
     }
 }

@@ -58,7 +58,8 @@ impl Msg {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// As bytes.
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.tag()];
         match self {
             Self::Joined(pid) => bytes.extend(pid.to_le_bytes()),
@@ -73,7 +74,8 @@ impl Msg {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    /// From bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (tag, rest) = bytes.split_first()?;
         Some(match tag {
             b'J' => Self::Joined(i32::from_le_bytes(rest.try_into().ok()?)),

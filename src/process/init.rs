@@ -182,9 +182,16 @@ pub(super) fn take_attributes(
     step(Step::Descriptors, &mut || stdio::close_rest(stdio))?;
     // Before no_new_privs, which may forbid the transition.
     step(Step::Labels, &mut || lsm::apply(&process.lsm, proc))?;
-    if process.seccomp_early() {
-        step(Step::SeccompEarly, &mut || filter(process, channel))?;
+    if !process.seccomp_early() {
+        return become_whom(process, channel, proc, laps);
     }
+    step(Step::SeccompEarly, &mut || filter(process, channel))?;
+    become_whom(process, channel, proc, laps).map_err(|e| process.blame(e))
+}
+
+/// The user with the capabilities, and the program: what a filter that comes early must let through.
+fn become_whom(process: &ProcessPlan, channel: &Channel, proc: &ProcFs, laps: &Laps) -> Result<CString> {
+    let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     step(Step::Bounding, &mut || capabilities::apply_bounding(&process.capabilities))?;
     step(Step::User, &mut || become_user(&process.identity, proc))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
@@ -212,7 +219,7 @@ pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: 
     }
     laps.step(Step::Execve, || {
         let error = execve(program, &process.identity.args, &process.identity.env);
-        Err(identity::explain_execve(&process.identity, program, error, process.may_look()))
+        Err(process.blame(identity::explain_execve(&process.identity, program, error, process.may_look())))
     })
 }
 

@@ -305,7 +305,7 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
         Ok(WaitStatus::Exited(_, status)) => format!("container init ended with status {status}"),
         _ => "container init is gone".to_owned(),
     };
-    let error = Error::new(how);
+    let error = plan.process.blame_death(Error::new(how));
     match plan.cgroups.memory_limit() {
         Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => error
             .code("E-MEMLOW")

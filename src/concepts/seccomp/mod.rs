@@ -28,7 +28,7 @@ use crate::suggest::did_you_mean;
 use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_WAIT_KILLABLE_RECV, install, supports_flag};
 
 pub use listener::send_listener;
-pub use simulate::{Verdict, foretell, simulate};
+pub use simulate::{Verdict, denied, foretell, notifies, simulate};
 
 /// A compiled filter.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! An interpreter of the filter: what would the kernel say to this call?
 //!
 //! It runs the finished instructions, not the plan behind them, so that a mistake anywhere before shows. Tests compare it
-//! with libseccomp's filters; a start uses it to foretell that the profile denies a call that rrun itself still has to make.
+//! with libseccomp's filters; a start uses it to foretell that the profile kills for a call that rrun itself still has to make.
 //! Facts: linux/filter.h; net/core/filter.c.
 
 use std::fmt;
@@ -16,12 +16,18 @@ use crate::error::Error;
 pub struct Verdict(pub u32);
 
 impl Verdict {
-    /// Whether the call is made. A notification leaves that to the listener, who may say yes.
-    pub fn lets_through(self) -> bool {
+    /// Whether the call ends the process: by death, or by a signal that nothing of rrun's handles.
+    pub fn kills(self) -> bool {
         matches!(
             self.0 & libc::SECCOMP_RET_ACTION_FULL,
-            libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG | libc::SECCOMP_RET_USER_NOTIF
+            libc::SECCOMP_RET_KILL_PROCESS | libc::SECCOMP_RET_KILL_THREAD | libc::SECCOMP_RET_TRAP
         )
+    }
+
+    /// The errno that the call returns instead of being made.
+    pub fn errno(self) -> Option<i32> {
+        let is_errno = self.0 & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO;
+        is_errno.then_some((self.0 & libc::SECCOMP_RET_DATA) as i32)
     }
 }
 
@@ -102,18 +108,26 @@ const IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const IF_SET: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// The error that the container will run into, if the profile denies one of the calls `remaining` that rrun still makes
-/// under it: names and native numbers. Calls whose fate depends on their arguments are taken to pass: no false alarm.
-pub fn foretell(plan: &SeccompPlan, remaining: &[(&str, i64)]) -> Option<Error> {
-    if plan.filter.is_empty() {
-        return None;
-    }
-    let denied = |(_, number): &&(&str, i64)| {
+/// Those of `calls` (names and native numbers) that the profile denies. Calls whose fate depends on their arguments or on a
+/// tracer are taken to pass: no false alarm.
+pub fn denied<'a>(plan: &'a SeccompPlan, calls: &'a [(&'a str, i64)]) -> impl Iterator<Item = (&'a str, Verdict)> {
+    let verdicts = calls.iter().filter(|_| !plan.filter.is_empty()).filter_map(|(name, number)| {
         let run = run(&plan.filter, architecture::native().token, *number as u32, [0; 6]);
-        !run.read_arguments && !run.verdict.lets_through()
-    };
-    let (name, number) = remaining.iter().find(denied)?;
-    let verdict = simulate(plan, architecture::native().token, *number as u32, [0; 6]);
+        (!run.read_arguments).then_some((*name, run.verdict))
+    });
+    verdicts.filter(|(_, verdict)| verdict.errno().is_some() || verdict.kills())
+}
+
+/// Whether each call with this native number waits for the listener.
+pub fn notifies(plan: &SeccompPlan, number: i64) -> bool {
+    let run = run(&plan.filter, architecture::native().token, number as u32, [0; 6]);
+    !run.read_arguments && run.verdict.0 == libc::SECCOMP_RET_USER_NOTIF
+}
+
+/// The error that every start will run into, if the profile kills for one of the calls `remaining` that rrun still makes
+/// under it.
+pub fn foretell(plan: &SeccompPlan, remaining: &[(&str, i64)]) -> Option<Error> {
+    let (name, verdict) = denied(plan, remaining).find(|(_, verdict)| verdict.kills())?;
     let error = Error::new(format!("unable to init seccomp: the profile denies {name} ({verdict}), which starting needs"));
     Some(
         error.code("E-SECCOMP").config("linux.seccomp").hint(format!("add {name} with SCMP_ACT_ALLOW to linux.seccomp.syscalls")),

@@ -232,16 +232,25 @@ fn large_profiles_jump_far_or_are_refused() {
 }
 
 #[test]
-fn a_denied_last_call_is_foretold() {
+fn a_deadly_last_call_is_foretold() {
     let calls = [("close", 3), ("execve", 59)];
-    let denied = deny_unless(vec![rule("close", "ALLOW", json!([]))]);
-    let error = foretell(&denied, &calls).expect("foretold");
-    assert_eq!(error.to_string(), "unable to init seccomp: the profile denies execve (errno 38), which starting needs");
+    let killing = |rules: Vec<Value>| plan_of(json!({"defaultAction": "SCMP_ACT_KILL", "syscalls": rules}));
+    let error = foretell(&killing(vec![rule("close", "ALLOW", json!([])), rule("vhangup", "ALLOW", json!([]))]), &calls);
+    let error = error.expect("foretold");
+    assert_eq!(error.to_string(), "unable to init seccomp: the profile denies execve (kill thread), which starting needs");
     assert_eq!(error.code_text(), Some("E-SECCOMP"));
     let depends = json!([{"index": 0, "op": "SCMP_CMP_NE", "value": 0}]);
-    let allowed = deny_unless(vec![rule("close", "ALLOW", json!([])), rule("execve", "ALLOW", depends)]);
+    let allowed = killing(vec![rule("close", "ALLOW", json!([])), rule("execve", "ALLOW", depends)]);
     assert_eq!(foretell(&allowed, &calls), None);
     assert_eq!(foretell(&SeccompPlan::default(), &calls), None);
+    // What is refused but not killed for is told by whoever is refused.
+    let refused = deny_unless(vec![rule("close", "ALLOW", json!([])), rule("vhangup", "ALLOW", json!([]))]);
+    assert_eq!(foretell(&refused, &calls), None);
+    assert_eq!(denied(&refused, &calls).collect::<Vec<_>>(), [("execve", Verdict(SECCOMP_RET_ERRNO | 1))]);
+    for passing in ["LOG", "TRACE"] {
+        let plan = plan_of(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("execve", passing, json!([]))]}));
+        assert_eq!(denied(&plan, &calls).count(), 0, "{passing}");
+    }
 }
 
 #[test]
