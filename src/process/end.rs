@@ -1,8 +1,8 @@
 //! The end of a container: signalled, waited for, taken away (pidfd_send_signal(2), cgroups(7)).
 //!
 //! Signals go by pidfd only: between reading a pid and signalling it, the pid may have become another process of the host.
-//! The groups are the proof that nothing is left, not the death of init: without a PID namespace of the container's own,
-//! what init started outlives it, with whatever it may do to the host.
+//! The death of init is the end of a PID namespace of the container's own. Without one, what init started outlives it, with
+//! whatever it may do to the host: then the groups say who is to be killed.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sends `signal` to init, and SIGKILL to all when init's death would not end them.
 pub fn signal(state: &State, signal: i32) -> Result<()> {
     let kill = signal == libc::SIGKILL;
-    if kill && !state.has_own_pid_namespace() && !cgroups::pids(&state.cgroups)?.is_empty() {
+    if kill && !state.has_own_pid_namespace() && !state.cgroups.shared && !cgroups::pids(&state.cgroups)?.is_empty() {
         return cgroups::kill_all(&state.cgroups);
     }
     let gone = || match boot_id() {
@@ -54,7 +54,14 @@ pub fn end(state: &State) -> Result<()> {
             _ => wait_for_end(init.as_fd(), &state.id)?,
         }
     }
-    cgroups::kill_all(&state.cgroups)
+    kill_rest(state)
+}
+
+/// Kills what did not end with init: without a PID namespace of the container's own what init started; after a `create` that
+/// was killed, init itself. But where the end of the namespace was the end of all that was in it, whoever is still in the
+/// groups was put there by somebody else, and is not ours to kill.
+fn kill_rest(state: &State) -> Result<()> {
+    if state.pid > 0 && state.has_own_pid_namespace() { Ok(()) } else { cgroups::kill_all(&state.cgroups) }
 }
 
 fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {
@@ -79,7 +86,7 @@ pub fn destroy(mut dir: StateDir, state: &State, journal: &mut Journal) -> Resul
         Err(e) if e.op_text() == MISSING => return Ok(()),
         acquired => acquired?,
     }
-    cgroups::kill_all(&state.cgroups)?;
+    kill_rest(state)?;
     cgroups::remove(&state.cgroups)?;
     state.rdt.iter().try_for_each(rdt::remove)?;
     if let Some(record) = &state.layers {

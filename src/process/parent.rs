@@ -111,7 +111,16 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         laps.step(Step::Cgroups, || rdt::apply_from_parent(class, undo.rdt.insert(rdt::Record::default())))?;
         state.rdt = undo.rdt.clone();
     }
-    let ((channel, inner), mut made) = make(plan, &mut stdio, &mut undo.cgroups, laps)?;
+    let join = laps
+        .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
+        .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
+    state.cgroups.learn(&join);
+    undo.cgroups = state.cgroups.clone();
+    if state.cgroups.shared {
+        // Written down at once: a `delete --force` from here on must not take the others in the groups for ours.
+        save(&undo, &state)?;
+    }
+    let ((channel, inner), mut made) = make(plan, join, &mut stdio, laps)?;
     let note = made.join.note.take();
     let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
     let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
@@ -119,7 +128,7 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     (state.pid, state.start_time) = (pid, start_time(pid).unwrap_or(0));
     state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
-    let master = converse(plan, &channel, &state, pid, &pidfd, laps)?;
+    let master = converse(plan, &channel, &mut state, pid, &pidfd, laps)?;
     let master = match master {
         Some(master) if plan.stdio.console_socket.is_some() => {
             stdio::hand_over(&plan.stdio, &stdio, master.as_fd())?;
@@ -143,16 +152,9 @@ fn listen(plan: &Plan) -> Result<Option<Notify>> {
     if plan.gated { Ok(None) } else { Notify::listen(&plan.state_dir, address) }
 }
 
-/// Everything before the clone. Errors of trees read like errors of mounts, wherever they are found.
-fn make(plan: &Plan, stdio: &mut Stdio, groups: &mut cgroups::Record, laps: &Laps) -> Result<((Channel, Channel), Made)> {
+/// The rest before the clone. Errors of trees read like errors of mounts, wherever they are found.
+fn make(plan: &Plan, join: cgroups::Join, stdio: &mut Stdio, laps: &Laps) -> Result<((Channel, Channel), Made)> {
     let inside = |e: Error| e.context("unable to start container process: error during container init");
-    let join = laps
-        .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
-        .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
-    // Groups that could not be made, or in which others are, are not ours to empty and remove.
-    if join.note.is_none() {
-        *groups = plan.cgroups.record();
-    }
     let owner = plan.users.as_ref().map_or((0, 0), |u| u.root());
     let overlay = laps
         .step(Step::Layers, || plan.layers.as_ref().map_or(Ok(None), |l| layers::apply_from_parent(l, owner)))
@@ -243,7 +245,14 @@ fn explain_clone(e: Error) -> Error {
 }
 
 /// Answers init until it is ready; returns the master of its terminal.
-fn converse(plan: &Plan, channel: &Channel, state: &State, pid: i32, pidfd: &OwnedFd, laps: &Laps) -> Result<Option<OwnedFd>> {
+fn converse(
+    plan: &Plan,
+    channel: &Channel,
+    state: &mut State,
+    pid: i32,
+    pidfd: &OwnedFd,
+    laps: &Laps,
+) -> Result<Option<OwnedFd>> {
     let wrap = |e: Error| e.context("unable to start container process: error during container init");
     let mut master = None;
     loop {
@@ -253,7 +262,7 @@ fn converse(plan: &Plan, channel: &Channel, state: &State, pid: i32, pidfd: &Own
                     users::apply_from_parent(users, pid).map_err(wrap)?;
                 }
                 namespaces::apply_time_from_parent(&plan.namespaces, pid).map_err(wrap)?;
-                cgroups::adopt(&plan.cgroups, pid).map_err(wrap)?;
+                cgroups::adopt(&plan.cgroups, pid, &mut state.cgroups).map_err(wrap)?;
                 channel.send(&Msg::Go(vec![]), None)?;
             }
             Some((Msg::Terminal, fd)) => master = fd,

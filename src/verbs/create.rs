@@ -14,7 +14,7 @@ use crate::log::{Journal, now};
 use crate::plan::record::{self, Birth};
 use crate::plan::{self, Plan, Request};
 use crate::process::announce::Announce;
-use crate::process::parent;
+use crate::process::parent::{self, Created};
 use crate::process::{laps::Laps, notify, stdio};
 use crate::state::{State, StateDir, TAKEN, boot_id, user_name};
 
@@ -73,7 +73,15 @@ pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<
     let created = parent::create(&mut plan, state, dir, &announce, &laps);
     journal.debug_lines(laps.lines(&plan));
     let mut created = created?;
-    created.note.take().into_iter().for_each(|note| journal.warnings().add(note));
+    tell(&mut created, journal);
     created.leave();
     Ok(Outcome::default())
+}
+
+/// What the caller should know of the container that was made.
+pub fn tell(created: &mut Created, journal: &mut Journal) {
+    created.note.take().into_iter().for_each(|note| journal.warnings().add(note));
+    if created.state.cgroups.devices_skipped {
+        journal.debug("linux.resources.devices is not in force: the kernel takes no device program from a user namespace");
+    }
 }

@@ -3,7 +3,7 @@
 //! It needs no gate: the process that creates is the one that starts. The status it returns is the program's own
 //! (runtime-spec, runtime.md; 128+n as shells count signals).
 
-use super::create::{Setup, set_up};
+use super::create::{Setup, set_up, tell};
 use super::{Outcome, delete};
 use crate::cli::{Global, RunArgs};
 use crate::error::Result;
@@ -20,12 +20,13 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     } else {
         Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id)))
     };
-    let running = parent::create(&mut plan, state.clone(), dir, &announce, &laps).and_then(|mut created| {
-        created.note.take().into_iter().for_each(|note| journal.warnings().add(note));
-        created.launch(&plan)
+    let running = parent::create(&mut plan, state, dir, &announce, &laps).and_then(|mut created| {
+        tell(&mut created, journal);
+        let state = created.state.clone();
+        created.launch(&plan).map(|running| (running, state))
     });
     journal.debug_lines(laps.lines(&plan));
-    let running = running?;
+    let (running, state) = running?;
     // Whoever watches the log learns of them now, not when the container ends.
     journal.succeed();
     let Some(foreground) = foreground else { return running.leave().map(|()| Outcome::default()) };

@@ -22,6 +22,8 @@ crate::tests![
     values_the_kernel_refuses_leave_nothing if lacks_v1,
     nonsense_is_refused_before_anything_is_made,
     the_group_of_a_frozen_container_is_refused_and_left_alone,
+    whoever_shares_the_group_survives_the_container,
+    a_process_that_others_put_into_the_group_is_not_killed,
     without_a_group_no_limit_is_accepted,
 ];
 
@@ -207,6 +209,75 @@ fn the_group_of_a_frozen_container_is_refused_and_left_alone() {
     assert_eq!(first.state()["status"], "paused", "the failed start killed its neighbour");
     first.rrun(["resume", &first.id]).ok();
     assert_eq!(first.state()["status"], "running");
+}
+
+/// A process of nobody's in the container's group.
+struct Stranger(std::process::Child);
+
+impl Stranger {
+    fn enter(groups: &[PathBuf]) -> Self {
+        let child = std::process::Command::new("sleep").arg("1000").spawn().expect("run sleep");
+        for dir in groups {
+            std::fs::write(dir.join("cgroup.procs"), child.id().to_string()).expect("move the process");
+        }
+        Self(child)
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.0.try_wait().expect("wait").is_none()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("wait");
+    }
+}
+
+fn whoever_shares_the_group_survives_the_container() {
+    // Without a PID namespace of its own, the container's processes are known by the group alone.
+    for own_pid_namespace in [true, false] {
+        let first = Bundle::new(&["sleep", "100"]);
+        first.run_detached();
+        let mut second = Bundle::new(&["sleep", "100"]);
+        second.config["linux"]["cgroupsPath"] = json!(first.id);
+        if !own_pid_namespace {
+            second.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "pid");
+        }
+        second.run_detached();
+        let log = read(second.scratch("log"));
+        assert!(log.contains("container's cgroup is not empty: 1 process(es) found"), "{log}");
+        second.rrun(["kill", &second.id, "KILL"]).ok();
+        second.wait_for("stopped");
+        second.rrun(["delete", &second.id]).ok();
+        second.run_detached();
+        second.rrun(["delete", "--force", &second.id]).ok();
+        assert_eq!(first.state()["status"], "running", "own PID namespace: {own_pid_namespace}");
+        // A failing start cleans up after itself as well.
+        second.config["process"]["args"] = json!(["/no-such-program"]);
+        second.run().fails_with("no such file");
+        second.config["process"]["args"] = json!(["true"]);
+        second.run().ok();
+        assert_eq!(first.state()["status"], "running", "own PID namespace: {own_pid_namespace}");
+        first.rrun(["delete", "--force", &first.id]).ok();
+        first.assert_no_trace();
+    }
+}
+
+fn a_process_that_others_put_into_the_group_is_not_killed() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let mut stranger = Stranger::enter(&groups_named(&b.id));
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    b.wait_for("stopped");
+    let done = b.rrun(["delete", &b.id]);
+    done.fails_with("rmdir ");
+    done.fails_with("1 process(es) are still in it");
+    assert!(stranger.is_alive());
+    drop(stranger);
+    b.rrun(["delete", &b.id]).ok();
+    b.assert_no_trace();
 }
 
 fn without_a_group_no_limit_is_accepted() {

@@ -45,7 +45,8 @@ pub(super) fn check_unused(plan: &CgroupsPlan) -> Result<()> {
 
 /// In a scope that systemd has made around `pid`: makes what it left out (hierarchies of v1 that it does not use), writes the limits and
 /// moves the process there. The controllers of v2 are systemd's to share out.
-pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<()> {
+pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<Join> {
+    let mut join = Join::default();
     for group in &plan.groups {
         if group.is_v2() {
             if !group.dir.is_dir() {
@@ -63,13 +64,13 @@ pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<()> {
     write::all(&plan.groups, &plan.writes)?;
     for group in &plan.groups {
         if group.is_v2() {
-            open(plan, group, &mut Join::default())?;
+            open(plan, group, &mut join)?;
             continue;
         }
         let procs = group.dir.join("cgroup.procs");
         write::put(&procs, &pid.to_string()).at(|| format!("write {pid} to {}", procs.display()))?;
     }
-    Ok(())
+    Ok(join)
 }
 
 fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {

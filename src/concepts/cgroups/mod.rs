@@ -81,6 +81,12 @@ pub struct Record {
     /// Driver systemd: the unit, and whether the user's own manager has it.
     #[serde(default)]
     pub unit: Option<(String, bool)>,
+    /// Others were in the groups before the container: nobody is killed for being there, and what is busy stays.
+    #[serde(default)]
+    pub shared: bool,
+    /// The device rules are not in force: inside a user namespace the kernel takes no program (no device can be made there either).
+    #[serde(default)]
+    pub devices_skipped: bool,
 }
 
 /// How the new process gets in.
@@ -90,9 +96,9 @@ pub struct Join {
     pub v2: Option<OwnedFd>,
     /// v1: one open `tasks` file per hierarchy, into each of which init writes `0`.
     pub v1_tasks: Vec<OwnedFd>,
-    /// Something to warn of: the group existed before and is shared with others.
+    /// Something to warn of: the group existed before and is shared with others ([`Record::shared`]).
     pub note: Option<String>,
-    /// The device rules are not in force: inside a user namespace the kernel takes no program (no device can be made there either).
+    /// As [`Record::devices_skipped`].
     pub devices_skipped: bool,
 }
 
@@ -179,12 +185,13 @@ pub fn apply(join: &Join) -> Result<()> {
 }
 
 /// Outside, after the clone and while init waits: asks systemd for the scope around `pid`, then writes what systemd has no property
-/// for. Does nothing for other drivers. What was made goes with [`remove`].
-pub fn adopt(plan: &CgroupsPlan, pid: i32) -> Result<()> {
-    match &plan.unit {
-        Some(unit) => unit.start(pid).and_then(|()| make::in_scope(plan, pid)),
-        None => Ok(()),
+/// for, and into `record` what became of it. Does nothing for other drivers. What was made goes with [`remove`].
+pub fn adopt(plan: &CgroupsPlan, pid: i32, record: &mut Record) -> Result<()> {
+    if let Some(unit) = &plan.unit {
+        unit.start(pid)?;
+        record.devices_skipped = make::in_scope(plan, pid)?.devices_skipped;
     }
+    Ok(())
 }
 
 /// How often the out-of-memory killer struck in the groups; 0 if that cannot be known.
@@ -232,16 +239,21 @@ pub fn stats(record: &Record) -> stats::Stats {
     stats::read(record)
 }
 
-/// Kills every process of the groups and below (cgroup.kill, else freeze, signal, thaw).
+/// Kills every process of the groups and below (cgroup.kill, else freeze, signal, thaw). Nobody in groups that were there before
+/// the container, with others in them: who of them is whose, the groups do not say.
 pub fn kill_all(record: &Record) -> Result<()> {
-    freezer::kill_all(record)
+    if record.shared { Ok(()) } else { freezer::kill_all(record) }
 }
 
-/// Removes the groups with all below them. Missing groups are no error; groups still busy are waited for.
+/// Removes the groups with all below them. Missing groups are no error; groups still busy are waited for, unless they are shared.
 pub fn remove(record: &Record) -> Result<()> {
+    if record.shared {
+        return record.places().into_iter().try_for_each(|(dir, _)| tree::remove_unused(dir));
+    }
     let stopped = record.unit.as_ref().map_or(Ok(()), |(unit, user)| systemd::stop(unit, *user));
-    // All are tried; the first failure is told.
-    let removed = record.places().into_iter().map(|(dir, _)| tree::remove(dir)).fold(Ok(()), Result::and);
+    // All are tried, as whoever is in one is in the others too, within one time; the first failure is told.
+    let deadline = std::time::Instant::now() + tree::PATIENCE;
+    let removed = record.places().into_iter().map(|(dir, _)| tree::remove(dir, deadline)).fold(Ok(()), Result::and);
     match stopped {
         // No manager, but no group either: nothing is left of the unit.
         Err(e) if e.code_text() == Some("E-BUS") && removed.is_ok() => Ok(()),
@@ -291,6 +303,7 @@ impl CgroupsPlan {
             paths: self.groups.iter().flat_map(|g| self.paths_of(g)).collect(),
             check_before_update: self.check_before_update,
             unit: self.unit.as_ref().map(|u| (u.name.clone(), u.user)),
+            ..Record::default()
         }
     }
 
@@ -332,6 +345,12 @@ impl CgroupsPlan {
 }
 
 impl Record {
+    /// Takes note of what became of the groups.
+    pub fn learn(&mut self, join: &Join) {
+        self.shared = join.note.is_some();
+        self.devices_skipped = join.devices_skipped;
+    }
+
     /// Each directory once, with the names of its controllers.
     fn places(&self) -> Vec<(&std::path::Path, Vec<String>)> {
         let mut places: BTreeMap<&std::path::Path, Vec<String>> = BTreeMap::new();

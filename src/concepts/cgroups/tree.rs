@@ -19,8 +19,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::error::{At, Error, Result};
 use crate::sys::resolve::{Name, openat2};
 
-/// How long a group may stay busy with processes that are about to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long groups may stay busy with processes that are about to end.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 fn descend(dir: BorrowedFd, name: &Name) -> io::Result<OwnedFd> {
     openat2(
@@ -114,9 +114,8 @@ pub(super) fn pids(path: &Path) -> Result<Vec<i32>> {
     }
 }
 
-/// Removes the group at `path` with all below it. Missing is no error. A group still busy is waited for, but not for ever.
-pub(super) fn remove(path: &Path) -> Result<()> {
-    let start = Instant::now();
+/// Removes the group at `path` with all below it. Missing is no error. A group still busy is waited for until `deadline`.
+pub(super) fn remove(path: &Path, deadline: Instant) -> Result<()> {
     let mut pause = Duration::from_micros(200);
     loop {
         let busy = match std::fs::remove_dir(path) {
@@ -126,7 +125,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
             Err(e) => return Err(e).at(|| format!("rmdir {}", path.display())),
         };
         let emptied = remove_below(path).at(|| format!("remove the groups below {}", path.display()))?;
-        let left = PATIENCE.saturating_sub(start.elapsed());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let inside = pids(path)?.len();
             return Err(
@@ -138,6 +137,16 @@ pub(super) fn remove(path: &Path) -> Result<()> {
             wait(path, pause.min(left));
             pause = (pause * 2).min(Duration::from_millis(20));
         }
+    }
+}
+
+/// Removes the group at `path` alone, if nothing is in it.
+pub(super) fn remove_unused(path: &Path) -> Result<()> {
+    match std::fs::remove_dir(path) {
+        Err(e) if !gone(&e) && !matches!(e.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY)) => {
+            Err(e).at(|| format!("rmdir {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
