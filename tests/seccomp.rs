@@ -24,6 +24,7 @@ crate::tests![
     podmans_profile_decides_as_libseccomp_does if lacks_podmans_profile,
     blocked_calls_return_the_profiles_errno,
     a_filter_works_without_no_new_privileges,
+    a_profile_need_not_know_the_calls_of_rrun,
     whole_arguments_are_compared,
     killing_actions_end_the_process_with_sigsys,
     calls_newer_than_the_profile_return_enosys,
@@ -131,6 +132,33 @@ fn a_filter_works_without_no_new_privileges() {
     bundle.config["process"]["noNewPrivileges"] = json!(false);
     bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
     assert_eq!(results(&bundle), [1000, EPERM, EINVAL]);
+}
+
+/// Without no_new_privs the filter comes early; a profile older than these calls must do all the same.
+fn a_profile_need_not_know_the_calls_of_rrun() {
+    let mut b = Bundle::new(&["sh", "-c", "pwd > /seen; echo $(ls /proc/self/fd) >> /seen"]);
+    let newer = ["openat2", "close_range", "pidfd_open", "faccessat2", "clone3", "fchmodat2", "statx", "execveat"];
+    b.config["linux"]["seccomp"] = allow_but(vec![json!({"names": newer, "action": "SCMP_ACT_ERRNO"})]);
+    b.config["process"]["noNewPrivileges"] = json!(false);
+    b.config["process"]["cwd"] = json!("/made/here");
+    b.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    let hook = |script: &str| json!({"path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 10});
+    let script = "cat > /state; echo $(ls /proc/self/fd) > /hooked";
+    b.config["hooks"] = json!({"startContainer": [hook(script)]});
+    for file in ["seen", "state", "hooked"] {
+        put(&b.rootfs().join(file), b"");
+        std::fs::set_permissions(b.rootfs().join(file), PermissionsExt::from_mode(0o666)).expect("chmod");
+    }
+    b.create();
+    b.rrun(["start", &b.id]).ok();
+    b.wait_for("stopped");
+    let read = |file: &str| std::fs::read_to_string(b.rootfs().join(file)).expect(file);
+    assert_eq!(read("seen"), "/made/here\n0 1 2 3\n");
+    assert_eq!(read("hooked"), "0 1 2 3\n");
+    assert!(read("state").contains(&b.id));
+    b.rrun(["delete", &b.id]).ok();
+    b.config["hooks"]["startContainer"] = json!([hook("exit 3")]);
+    b.run().fails_with("error running startContainer hook #0: exit status 3");
 }
 
 fn whole_arguments_are_compared() {

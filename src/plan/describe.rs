@@ -51,13 +51,14 @@ impl Plan {
             Step::SeccompLate if !self.process.seccomp_early() => self.describe_seccomp(),
             Step::SeccompEarly | Step::SeccompLate => vec![],
             Step::Bounding | Step::Capabilities => self.describe_capabilities(step),
-            Step::User => self.describe_identity().0,
+            Step::Directory => self.describe_identity(0),
+            Step::User => self.describe_identity(1),
             Step::Labels => self.process.lsm.describe(),
             Step::Program => vec![format!("look up {}", self.program())],
             Step::Created => vec!["write state.json and the pid file".to_owned()],
             Step::Gate => when(self.gated, "wait at exec.fifo for start"),
             Step::StartHooks => self.hooks.describe(Kind::StartContainer),
-            Step::Execve => self.describe_identity().1,
+            Step::Execve => self.describe_identity(2),
         }
     }
 
@@ -66,9 +67,8 @@ impl Plan {
         self.namespaces.clone_flags & libc::CLONE_NEWNET as u64 != 0
     }
 
-    /// What is done to become the user, and the execve.
-    fn describe_identity(&self) -> (Vec<String>, Vec<String>) {
-        self.process.identity.describe().into_iter().partition(|line| !line.starts_with("execve"))
+    fn describe_identity(&self, line: usize) -> Vec<String> {
+        vec![self.process.identity.describe()[line].clone()]
     }
 
     fn program(&self) -> String {

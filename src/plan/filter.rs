@@ -23,14 +23,11 @@ const EARLY: [(&str, i64); 9] = [
     ("execve", libc::SYS_execve),
 ];
 
-/// What may be called as well: the working directory, the search for the program, the gate.
-const PERHAPS: [(&str, i64); 10] = [
+/// What may be called as well: the search for the program, the gate.
+const PERHAPS: [(&str, i64); 7] = [
     ("openat", libc::SYS_openat),
-    ("openat2", libc::SYS_openat2),
     ("fcntl", libc::SYS_fcntl),
     ("close", libc::SYS_close),
-    ("fchdir", libc::SYS_fchdir),
-    ("getcwd", libc::SYS_getcwd),
     ("newfstatat", libc::SYS_newfstatat),
     ("faccessat2", libc::SYS_faccessat2),
     ("write", libc::SYS_write),

@@ -79,11 +79,13 @@ pub enum Step {
     Descriptors,
     /// Labels for the execve.
     Labels,
+    /// The working directory.
+    Directory,
     /// The filter, when installing it needs a capability that the next steps drop.
     SeccompEarly,
     /// The bounding set.
     Bounding,
-    /// Working directory, groups, ids.
+    /// Groups, ids.
     User,
     /// The other capability sets; no new privileges.
     Capabilities,
@@ -103,7 +105,7 @@ pub enum Step {
 
 impl Step {
     /// All steps in order.
-    pub const ALL: [Self; 42] = {
+    pub const ALL: [Self; 43] = {
         use Step::*;
         [
             State,
@@ -138,6 +140,7 @@ impl Step {
             Scheduling,
             Descriptors,
             Labels,
+            Directory,
             SeccompEarly,
             Bounding,
             User,

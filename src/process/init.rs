@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::foreground::Foreground;
@@ -22,7 +22,7 @@ use crate::error::{At, Error, Result};
 use crate::plan::{Plan, ProcessPlan, Step};
 use crate::sys::fd::close_copy;
 use crate::sys::process::{execve, exit_now, prctl};
-use crate::sys::procfs::ProcFs;
+use crate::sys::procfs::{ProcFs, Way};
 use crate::sys::resolve::Root;
 
 /// What init is born with: the plan, and the handles that the parent made for it.
@@ -59,28 +59,31 @@ pub fn run(birth: Birth) -> ! {
     birth.parent_only.into_iter().for_each(close_copy);
     let Birth { fifo, laps, .. } = birth;
     let (plan, channel) = (birth.plan, birth.channel);
-    let rest = Rest { joined: birth.joined, opened: birth.opened, join: birth.join, tree: birth.tree, nodes: birth.nodes };
+    let fd = fifo.as_ref().map(AsFd::as_fd);
+    let rest =
+        Rest { joined: birth.joined, opened: birth.opened, join: birth.join, tree: birth.tree, nodes: birth.nodes, fifo: fd };
     let made = prepare(plan, &channel, rest, birth.sources, birth.stdio, laps);
-    let (proc, program, state) =
-        made.and_then(|(proc, program)| Ok((proc, program, ready(&channel)?))).unwrap_or_else(|e| fail(&channel, e));
-    let Some(fifo) = fifo else {
+    let (gate, program, state) =
+        made.and_then(|(gate, program)| Ok((gate, program, ready(&channel)?))).unwrap_or_else(|e| fail(&channel, e));
+    let Some(gate) = gate else {
         let Err(error) = launch(plan, &channel, &program, &state, laps);
         fail(&channel, error)
     };
     // From here `create` is gone; `start` listens at the gate.
-    let passed = laps.step(Step::Gate, || gate::wait(fifo.as_fd(), &proc)).unwrap_or_else(|_| exit_now(1));
+    let passed = laps.step(Step::Gate, || gate::wait(&gate)).unwrap_or_else(|_| exit_now(1));
     let Err(error) = launch(plan, &channel, &program, &state, laps);
     passed.fail(&error);
     exit_now(1)
 }
 
 /// The handles that [`prepare`] uses up.
-struct Rest {
+struct Rest<'a> {
     joined: bool,
     opened: namespaces::Opened,
     join: cgroups::Join,
     tree: Option<OwnedFd>,
     nodes: devices::Sources,
+    fifo: Option<BorrowedFd<'a>>,
 }
 
 pub(super) fn fail(channel: &Channel, error: Error) -> ! {
@@ -103,7 +106,7 @@ fn prepare(
     sources: mounts::Sources,
     stdio: &Stdio,
     laps: &Laps,
-) -> Result<(ProcFs, CString)> {
+) -> Result<(Option<Way>, CString)> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     // Signals that rrun blocked or ignored are not the container's affair.
     Foreground::reset_in_child()?;
@@ -162,8 +165,9 @@ fn prepare(
     step(Step::FinishRoot, &mut || rootfs::finish(&plan.rootfs, root.as_fd()))?;
     // Handles of the tree are closed, not merely marked; and a low RLIMIT_NOFILE counts what is open.
     drop((root, mounted));
+    let gate = rest.fifo.map(|fifo| gate::approach(fifo, &proc)).transpose()?;
     let program = take_attributes(&mut plan.process, &plan.stdio, channel, &proc, laps)?;
-    Ok((proc, program))
+    Ok((gate, program))
 }
 
 /// The attributes of the process, and its program: what `create` and `exec` share.
@@ -182,18 +186,20 @@ pub(super) fn take_attributes(
     step(Step::Descriptors, &mut || stdio::close_rest(stdio))?;
     // Before no_new_privs, which may forbid the transition.
     step(Step::Labels, &mut || lsm::apply(&process.lsm, proc))?;
+    // As root, who may make it; a filter, if one comes now, need not know the calls for it.
+    let entered = laps.step(Step::Directory, || identity::enter_cwd(&process.identity)).is_ok();
     if !process.seccomp_early() {
-        return become_whom(process, channel, proc, laps);
+        return become_whom(process, entered, channel, proc, laps);
     }
     step(Step::SeccompEarly, &mut || filter(process, channel))?;
-    become_whom(process, channel, proc, laps).map_err(|e| process.blame(e))
+    become_whom(process, entered, channel, proc, laps).map_err(|e| process.blame(e))
 }
 
 /// The user with the capabilities, and the program: what a filter that comes early must let through.
-fn become_whom(process: &ProcessPlan, channel: &Channel, proc: &ProcFs, laps: &Laps) -> Result<CString> {
+fn become_whom(process: &ProcessPlan, entered: bool, channel: &Channel, proc: &ProcFs, laps: &Laps) -> Result<CString> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     step(Step::Bounding, &mut || capabilities::apply_bounding(&process.capabilities))?;
-    step(Step::User, &mut || become_user(&process.identity, proc))?;
+    step(Step::User, &mut || become_user(&process.identity, proc, entered))?;
     step(Step::Capabilities, &mut || capabilities::apply(&process.capabilities))?;
     // As the final user, so that a file this user may not execute is an error of create, not of start.
     let program =
@@ -256,12 +262,11 @@ pub(super) fn take_terminal(
     Ok(Some(slave))
 }
 
-/// Working directory, groups and ids. The directory is entered as root if the user could not, and as the user if root
-/// could not (a network file system): either suffices, and both are verified.
-fn become_user(identity: &identity::IdentityPlan, proc: &ProcFs) -> Result<()> {
-    let entered = identity::enter_cwd(identity);
+/// Groups and ids. A working directory that root could not enter (a network file system) the user may: either suffices, and
+/// both are verified.
+fn become_user(identity: &identity::IdentityPlan, proc: &ProcFs, entered: bool) -> Result<()> {
     identity::apply_user(identity, proc)?;
-    if entered.is_err() {
+    if !entered {
         identity::enter_cwd(identity)?;
     }
     // A change of ids resets the flag to fs.suid_dumpable.

@@ -16,11 +16,28 @@ pub fn cloexec_from(first: RawFd) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
+/// As [`cloexec_from`] for a process under a seccomp filter that does not know close_range(2): one by one, up to the limit of
+/// open files.
+fn cloexec_from_filtered(first: RawFd) -> io::Result<()> {
+    match cloexec_from(first) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {}
+        done => return done,
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: limit is valid for the write.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
+    for number in first..RawFd::try_from(limit.rlim_cur).unwrap_or(RawFd::MAX) {
+        // SAFETY: a plain flag change; EBADF for numbers that are not open, which is well.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
 /// Lets `command` start with stdio and no other descriptor, without a change to this process's own.
 pub fn only_stdio(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: runs in the child before its execve: one async-signal-safe system call, no allocation.
-    unsafe { command.pre_exec(|| cloexec_from(3)) };
+    // SAFETY: runs in the child before its execve: async-signal-safe system calls, no allocation.
+    unsafe { command.pre_exec(|| cloexec_from_filtered(3)) };
 }
 
 /// Puts `fd` at the number `number` for the program to come, without close-on-exec (dup2(2)).

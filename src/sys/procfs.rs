@@ -50,7 +50,7 @@ impl ProcFs {
     }
 
     /// Opens the file `path` below the procfs root. Symbolic links are followed only inside it, magic links and mounts on
-    /// top are refused; `thread-self/fd/N` therefore needs [`ProcFs::reopen`].
+    /// top are refused; `thread-self/fd/N` therefore needs [`ProcFs::way_to`].
     pub fn file(&self, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
         let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV;
         openat2(self.0.as_fd(), path, flags, 0, how)
@@ -82,12 +82,35 @@ impl ProcFs {
         super::check(unsafe { libc::fchmodat(dir.as_raw_fd(), number.as_ptr(), mode, 0) } as libc::c_long).map(drop)
     }
 
-    /// Opens the file behind an `O_PATH` handle of ours anew with other flags: the one magic link rrun follows on purpose.
-    pub fn reopen(&self, handle: BorrowedFd, flags: i32) -> io::Result<OwnedFd> {
+    /// The way to the file behind an `O_PATH` handle of ours: the one magic link rrun follows on purpose.
+    pub fn way_to(&self, handle: BorrowedFd) -> io::Result<Way> {
         use std::os::fd::AsRawFd;
         let dir = self.file(c"thread-self/fd", libc::O_PATH | libc::O_DIRECTORY)?;
-        let number = CString::new(handle.as_raw_fd().to_string()).expect("a number has no NUL");
-        openat2(dir.as_fd(), &number, flags, 0, 0)
+        Ok(Way { dir, number: CString::new(handle.as_raw_fd().to_string()).expect("a number has no NUL") })
+    }
+}
+
+/// See [`ProcFs::way_to`]. Valid as long as the handle it leads to is open.
+#[derive(Debug)]
+pub struct Way {
+    dir: OwnedFd,
+    number: CString,
+}
+
+impl Way {
+    /// Opens the file anew with `flags`. By openat(2), which nearly every seccomp profile allows.
+    pub fn open(&self, flags: i32) -> io::Result<OwnedFd> {
+        use std::os::fd::{AsRawFd, FromRawFd};
+        loop {
+            // SAFETY: number is NUL-terminated; the result is a new descriptor or an error.
+            let fd = unsafe { libc::openat(self.dir.as_raw_fd(), self.number.as_ptr(), flags | libc::O_CLOEXEC) };
+            match super::check(libc::c_long::from(fd)) {
+                // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+                Ok(_) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+        }
     }
 }
 

@@ -61,12 +61,12 @@ pub fn a_call_refused_on_the_way_is_named() {
 }
 
 pub fn a_death_on_the_way_is_explained() {
-    let mut b = bundle(&program(&THREE), allow_but(vec![rule("fchdir", "KILL_PROCESS")]));
+    let mut b = bundle(&program(&THREE), allow_but(vec![rule("newfstatat", "KILL_PROCESS")]));
     b.run().ok();
     b.config["process"]["noNewPrivileges"] = json!(false);
     let done = b.run();
     done.fails_with("container init was killed by SIGSYS");
-    done.fails_with("likely cause: the profile kills for fchdir");
+    done.fails_with("likely cause: the profile kills for newfstatat");
     b.assert_no_trace();
 }
 

@@ -16,6 +16,8 @@ use super::Program;
 use crate::error::{At, Error, Result};
 use crate::sys::{fd, process};
 
+/// How often a hook that no pidfd tells of is asked whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How much of the end of each output stream goes into an error.
 const TAIL: usize = 1000;
 
@@ -56,7 +58,11 @@ fn state_file(state: &[u8]) -> Result<File> {
 /// background may keep its output open: that is not waited for.
 fn follow(child: &mut Child, timeout: Option<Duration>) -> Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
-    let pidfd = process::pidfd_open(child.id() as i32).at(|| "pidfd_open of a hook")?;
+    // A startContainer hook runs under the container's filter, which may not know the call.
+    let pidfd = match process::pidfd_open(child.id() as i32) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => None,
+        opened => Some(opened.at(|| "pidfd_open of a hook")?),
+    };
     let mut streams =
         [Stream::new(child.stdout.take().map(OwnedFd::from))?, Stream::new(child.stderr.take().map(OwnedFd::from))?];
     loop {
@@ -68,17 +74,24 @@ fn follow(child: &mut Child, timeout: Option<Duration>) -> Result<(ExitStatus, V
                     timeout.unwrap_or_default().as_secs_f64()
                 )));
             }
+            left => left,
+        };
+        let left = match left.into_iter().chain(pidfd.is_none().then_some(LOOK_AGAIN)).min() {
             // Rounded up: poll counts in milliseconds, and waking too early would spin.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
         };
-        let mut waited = vec![PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        waited.extend(streams.iter().filter_map(|s| s.file.as_ref()).map(|f| PollFd::new(f.as_fd(), PollFlags::POLLIN)));
+        let files = streams.iter().filter_map(|s| s.file.as_ref()).map(AsFd::as_fd);
+        let mut waited: Vec<PollFd> =
+            files.chain(pidfd.as_ref().map(AsFd::as_fd)).map(|f| PollFd::new(f, PollFlags::POLLIN)).collect();
         match poll(&mut waited, left) {
             Err(nix::errno::Errno::EINTR) => continue,
             done => done.at(|| "poll a hook")?,
         };
-        let ended = waited[0].any().unwrap_or(true);
+        let ended = match &pidfd {
+            Some(_) => waited.last().and_then(PollFd::any).unwrap_or(true),
+            None => child.try_wait().at(|| "wait for a hook")?.is_some(),
+        };
         streams.iter_mut().try_for_each(Stream::drain)?;
         if ended {
             let status = child.wait().at(|| "wait for a hook")?;

@@ -6,8 +6,8 @@
 //! up as a name in the image's passwd and so ran as uid 0; CVE-2024-21626 had a working directory on the host. Here ids are
 //! numbers only, and the working directory is resolved inside the root and checked to lie there.
 //!
-//! Order in init, after pivot_root: [`finish_environment`], [`enter_cwd`] (as root, who may make it), [`apply_user`],
-//! [`enter_cwd`] again if it failed before, `capabilities::apply`, [`find_program`] (as the final user).
+//! Order in init, after pivot_root: [`finish_environment`], [`enter_cwd`] (as root, who may make it, and before a filter that
+//! need not know the calls for it), [`apply_user`], [`enter_cwd`] again if it failed before, `capabilities::apply`, [`find_program`] (as the final user).
 
 mod diagnose;
 mod directory;
@@ -114,15 +114,15 @@ fn unmapped(error: Error, field: &str) -> Error {
 }
 
 impl IdentityPlan {
-    /// The lines of `rrun plan`: the user, the working directory, the program.
-    pub fn describe(&self) -> Vec<String> {
+    /// The lines of `rrun plan`: the working directory, the user, the program.
+    pub fn describe(&self) -> [String; 3] {
         let groups: Vec<String> = self.groups.iter().map(Gid::to_string).collect();
         let more = if groups.is_empty() { String::new() } else { format!(", groups {}", groups.join(",")) };
         let umask = self.umask.map(|m| format!(", umask {:04o}", m.bits())).unwrap_or_default();
         let args: Vec<String> = self.args.strings().iter().map(|a| format!("{:?}", a.to_string_lossy())).collect();
-        vec![
-            format!("become uid {} gid {}{more}{umask}", self.uid, self.gid),
+        [
             format!("working directory {:?}", self.cwd),
+            format!("become uid {} gid {}{more}{umask}", self.uid, self.gid),
             format!("execve {} with {} environment variables", args.join(" "), self.env.strings().len()),
         ]
     }
@@ -145,7 +145,7 @@ mod tests {
         )
         .expect("a plan");
         assert_eq!((plan.uid.as_raw(), plan.gid.as_raw()), (1000, 7));
-        assert_eq!(plan.describe()[0], "become uid 1000 gid 7, groups 5,6, umask 0027");
+        assert_eq!(plan.describe()[1], "become uid 1000 gid 7, groups 5,6, umask 0027");
     }
 
     #[test]
