@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::keys;
+use super::repair::SCHEDULER_FLAGS;
 use super::strict::Step;
 use crate::error::Error;
 use crate::suggest::closest;
@@ -84,7 +85,7 @@ fn unknown_name(message: &str, field: &str, name: &str, found: &Value) -> Diagno
         .split('`')
         .skip(1)
         .step_by(2)
-        .map(|a| if a == "SCHED_FLAG_D_L_OVERRUN" { "SCHED_FLAG_DL_OVERRUN" } else { a })
+        .map(|a| SCHEDULER_FLAGS.iter().find(|(_, types)| *types == a).map_or(a, |(name, _)| name))
         .collect();
     let hint = closest(given, allowed.iter().copied()).map(|near| format!("did you mean {near}?"));
     let list = || format!("use one of {}", allowed.join(", "));

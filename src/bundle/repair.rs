@@ -15,6 +15,10 @@ pub type Notes = Vec<(String, String)>;
 
 const CAPABILITY_SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
 
+/// The specification's names of two flags, and what the types call them: one underscore too many, one word too few.
+pub const SCHEDULER_FLAGS: [(&str, &str); 2] =
+    [("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"), ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK")];
+
 /// Removes every member whose value is `null`.
 pub fn without_nulls(value: &mut Value) {
     match value {
@@ -73,8 +77,9 @@ pub fn process(document: &mut Value, path: &str, notes: &mut Notes) {
         notes.push((here("user.username"), super::keys::unknown("process.user", "username")));
     }
     if let Some(flags) = process.get_mut("scheduler").and_then(|s| s.get_mut("flags")).and_then(Value::as_array_mut) {
-        // The type's own name for the flag has one underscore too many.
-        flags.iter_mut().filter(|f| *f == "SCHED_FLAG_DL_OVERRUN").for_each(|f| *f = "SCHED_FLAG_D_L_OVERRUN".into());
+        for (name, types) in SCHEDULER_FLAGS {
+            flags.iter_mut().filter(|f| *f == name).for_each(|f| *f = types.into());
+        }
     }
     for set in CAPABILITY_SETS {
         if let Some(names) = process.get_mut("capabilities").and_then(|c| c.get_mut(set)).and_then(Value::as_array_mut) {

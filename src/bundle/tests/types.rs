@@ -147,8 +147,10 @@ fn names_what_is_broken() {
 }
 
 #[test]
-fn knows_the_deadline_overrun_flag_by_its_name() {
-    assert_eq!(changed("/process/scheduler/flags", json!(["SCHED_FLAG_DL_OVERRUN"])), (String::new(), vec![]));
+fn knows_scheduler_flags_by_their_names() {
+    let names = ["DL_OVERRUN", "RESET_ON_FORK", "RECLAIM", "KEEP_POLICY", "KEEP_PARAMS", "UTIL_CLAMP_MIN", "UTIL_CLAMP_MAX"];
+    let names = names.map(|name| format!("SCHED_FLAG_{name}"));
+    assert_eq!(changed("/process/scheduler/flags", json!(names)), (String::new(), vec![]));
     assert!(
         changed("/process/scheduler/flags", json!(["SCHED_FLAG_DL_OVERRUNN"]))
             .0
