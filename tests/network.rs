@@ -12,6 +12,12 @@ crate::tests![
     a_joined_namespace_is_left_as_it_is,
     a_device_moves_in_with_its_addresses if host_lacks_veth,
     a_device_gets_its_new_name if host_lacks_veth,
+    a_template_gets_a_free_number if host_lacks_veth,
+    attributes_of_a_device_are_kept if host_lacks_veth,
+    a_virtual_device_ends_with_its_container if host_lacks_veth,
+    a_name_that_is_taken_is_refused if host_lacks_veth,
+    devices_move_into_a_user_namespace if host_lacks_veth,
+    a_device_without_a_peer_moves if host_lacks_ifb,
     a_missing_device_is_named,
     refusals_have_their_canonical_texts,
 ];
@@ -89,6 +95,105 @@ fn a_device_gets_its_new_name() {
     b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "inside0"}});
     let out = b.run().ok();
     assert!(out.contains("inside0") && out.contains("inet 10.98.0.1/24"), "{out}");
+}
+
+fn a_template_gets_a_free_number() {
+    let (one, two) = (Pair::new().expect("a pair"), Pair::new().expect("a pair"));
+    assert!(ip(&["addr", "add", "10.97.0.1/24", "dev", &two.0]));
+    let mut b = Bundle::new(&["ip", "addr"]);
+    b.config["linux"]["netDevices"] = json!({&one.0: {"name": "net0"}, &two.0: {"name": "net%d"}});
+    let out = b.run().ok();
+    let (_, second) = out.split_once(": net1").unwrap_or_else(|| panic!("{out}"));
+    assert!(out.contains(": net0") && second.contains("inet 10.97.0.1/24") && second.contains(",UP"), "{out}");
+}
+
+/// The answer of ip(8) in the network namespace of a container.
+fn ip_in(b: &Bundle, args: &[&str]) -> Done {
+    let pid = b.state()["pid"].to_string();
+    Command::new("nsenter").args(["--net", "--target", &pid, "ip"]).args(args).output().expect("run nsenter").into()
+}
+
+fn attributes_of_a_device_are_kept() {
+    let pair = Pair::new().expect("a pair");
+    let other = format!("{}-also-known-as", pair.0);
+    assert!(ip(&["link", "set", &pair.0, "mtu", "1333", "address", "02:00:00:00:00:42", "alias", "noted"]));
+    assert!(ip(&["link", "property", "add", "dev", &pair.0, "altname", &other]));
+    // Learnt or of this link only: not carried over.
+    assert!(ip(&["addr", "add", "10.96.0.1/24", "dev", &pair.0, "valid_lft", "900", "preferred_lft", "900"]));
+    assert!(ip(&["addr", "add", "10.96.1.1/24", "dev", &pair.0, "scope", "link"]));
+    assert!(ip(&["addr", "add", "10.96.2.1", "peer", "10.96.2.9/24", "dev", &pair.0]));
+    let mut b = Bundle::new(&["sleep", "100"]);
+    b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "net0"}});
+    b.run_detached();
+    let out = ["link", "addr"].map(|what| ip_in(&b, &[what, "show", "dev", &other]).ok()).concat();
+    for kept in ["net0", "mtu 1333", "02:00:00:00:00:42", "alias noted", "inet 10.96.2.1 peer 10.96.2.9/24", &other] {
+        assert!(out.contains(kept), "{kept}: {out}");
+    }
+    assert!(!out.contains("10.96.0.1") && !out.contains("10.96.1.1"), "{out}");
+}
+
+fn a_virtual_device_ends_with_its_container() {
+    for end in ["kill", "delete"] {
+        let pair = Pair::new().expect("a pair");
+        let mut b = Bundle::new(&["sleep", "100"]);
+        b.config["linux"]["netDevices"] = json!({&pair.0: {}});
+        b.run_detached();
+        assert!(!ip(&["link", "show", &pair.0]) && ip(&["link", "show", &pair.1]));
+        let args = if end == "kill" { ["kill", &b.id, "KILL"] } else { ["delete", "--force", &b.id] };
+        b.rrun(args).ok();
+        // The kernel takes the namespace away with its last process, if nobody else holds it, and the device with it.
+        wait_until("the pair is gone", || !ip(&["link", "show", &pair.1]));
+    }
+}
+
+fn a_name_that_is_taken_is_refused() {
+    let pair = Pair::new().expect("a pair");
+    let mut b = Bundle::new(&["true"]);
+    b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "lo"}});
+    let done = b.run();
+    done.fails_with(&format!("move network device {:?}: name it \"lo\"", pair.0));
+    done.fails_with("file exists");
+    b.assert_no_trace();
+    assert!(ip(&["link", "show", &pair.0]), "the device is where it was");
+}
+
+fn devices_move_into_a_user_namespace() {
+    let pair = Pair::new().expect("a pair");
+    assert!(ip(&["addr", "add", "10.95.0.1/24", "dev", &pair.0]));
+    let mut b = Bundle::new(&["ip", "addr", "show", "net0"]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user"}));
+    b.config["linux"]["uidMappings"] = map.clone();
+    b.config["linux"]["gidMappings"] = map;
+    b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "net0"}});
+    let out = b.run().ok();
+    assert!(out.contains("inet 10.95.0.1/24") && out.contains(",UP"), "{out}");
+}
+
+/// A device of one end, on the host until the container takes it.
+fn single() -> Option<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("rri{}-{}", std::process::id() % 100_000, NEXT.fetch_add(1, Ordering::Relaxed));
+    ip(&["link", "add", &name, "type", "ifb"]).then_some(name)
+}
+
+fn host_lacks_ifb() -> Option<&'static str> {
+    match single() {
+        Some(name) => {
+            ip(&["link", "del", &name]);
+            None
+        }
+        None => Some("needs ip(8) and ifb devices"),
+    }
+}
+
+fn a_device_without_a_peer_moves() {
+    let name = single().expect("a device");
+    let mut b = Bundle::new(&["ip", "link", "show", &name]);
+    b.config["linux"]["netDevices"] = json!({&name: {}});
+    let done = b.run();
+    ip(&["link", "del", &name]);
+    assert!(done.ok().contains(",UP"));
 }
 
 fn a_missing_device_is_named() {

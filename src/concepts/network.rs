@@ -52,23 +52,39 @@ pub fn plan(spec: &Spec, host: &Host) -> Result<NetworkPlan> {
             return Err(Error::new("network devices are not supported for rootless containers").config("linux.netDevices"));
         }
         let container = device.name().as_ref().filter(|n| !n.is_empty()).unwrap_or(name);
-        for name in [name, container] {
-            if !is_device_name(name) {
+        for (name, plain) in [(name.as_str(), name.as_str()), (container, container.strip_suffix(TEMPLATE).unwrap_or(container))]
+        {
+            if !is_device_name(plain) || name.len() >= libc::IFNAMSIZ {
                 return Err(Error::new(format!("invalid network device name {name:?}")).config(field()));
             }
         }
         devices.push(Device { host: name.clone(), container: container.clone() });
     }
-    // The config is a map without order.
-    devices.sort_by(|a, b| a.host.cmp(&b.host));
-    if let Some(twice) = devices.iter().enumerate().find_map(|(i, d)| devices[..i].iter().find(|e| e.container == d.container)) {
+    // The config is a map without order. Templates come last: they take what is left.
+    devices.sort_by(|a, b| (a.is_template(), &a.host).cmp(&(b.is_template(), &b.host)));
+    if let Some(twice) =
+        devices.iter().enumerate().find_map(|(i, d)| devices[..i].iter().find(|e| !d.is_template() && e.container == d.container))
+    {
         let text = format!("two network devices would be named {:?} in the container", twice.container);
         return Err(Error::new(text).config("linux.netDevices"));
     }
     Ok(NetworkPlan { new: own.is_some_and(|n| n.path().is_none()), devices })
 }
 
-/// The kernel's rule for device names (dev_valid_name), and no `%`, which it takes for a number to fill in.
+/// At the end of a device's new name: the kernel puts the first free number there.
+const TEMPLATE: &str = "%d";
+
+impl Device {
+    fn is_template(&self) -> bool {
+        self.container.ends_with(TEMPLATE)
+    }
+
+    fn naming(&self) -> String {
+        format!("name it {:?} in the container's network namespace", self.container)
+    }
+}
+
+/// The kernel's rule for device names (dev_valid_name), and no `%`, which begins a template.
 fn is_device_name(name: &str) -> bool {
     let plain = |b: u8| !b.is_ascii_whitespace() && !matches!(b, b'/' | b':' | b'%' | 0);
     !name.is_empty() && name.len() < libc::IFNAMSIZ && name != "." && name != ".." && name.bytes().all(plain)
@@ -84,13 +100,25 @@ pub fn apply_from_parent(plan: &NetworkPlan, netns: BorrowedFd) -> Result<()> {
     }
     let here = Netlink::open().at(|| "open a netlink socket")?;
     let there = open_in(netns)?;
-    for device in &plan.devices {
-        let moved = move_device(&here, &there, device, netns);
-        moved.map_err(|e| {
-            e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices.{}", device.host))
-        })?;
+    let each = |act: &dyn Fn(&Device) -> Result<()>| {
+        plan.devices.iter().try_for_each(|device| {
+            act(device).map_err(|e| {
+                e.context(format!("move network device {:?}", device.host)).config(format!("linux.netDevices.{}", device.host))
+            })
+        })
+    };
+    // All before the first moves: a virtual device in a container that fails dies with its namespace.
+    each(&|device| check_device(&here, &there, device))?;
+    each(&|device| move_device(&here, &there, device, netns))
+}
+
+/// Whether it is here, and its name free there.
+fn check_device(here: &Netlink, there: &Netlink, device: &Device) -> Result<()> {
+    index_of(here, &device.host)?;
+    match index_of(there, &device.container) {
+        Ok(_) if !device.is_template() => Err(Error::os(device.naming(), nix::errno::Errno::EEXIST)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A netlink socket in another network namespace. A socket belongs for ever to the namespace it was opened in.
@@ -107,12 +135,17 @@ fn move_device(here: &Netlink, there: &Netlink, device: &Device, netns: Borrowed
     use std::os::fd::AsRawFd;
     let index = index_of(here, &device.host)?;
     let addresses = permanent_addresses(here, index)?;
+    let others = if device.is_template() { indices(there)? } else { vec![] };
     let mut request = link(index, 0, 0);
     push_attribute(&mut request, libc::IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes());
     push_attribute(&mut request, libc::IFLA_IFNAME, &with_nul(&device.container));
-    here.request(libc::RTM_NEWLINK, 0, &request)
-        .at(|| format!("name it {:?} in the container's network namespace", device.container))?;
-    let index = index_of(there, &device.container)?;
+    here.request(libc::RTM_NEWLINK, 0, &request).at(|| device.naming())?;
+    let index = if device.is_template() {
+        let new = indices(there)?.into_iter().find(|i| !others.contains(i));
+        new.ok_or_else(|| Error::new(format!("no device {:?} has come into the container", device.container)))?
+    } else {
+        index_of(there, &device.container)?
+    };
     for mut address in addresses {
         address[4..8].copy_from_slice(&index.to_ne_bytes());
         let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
@@ -138,6 +171,12 @@ fn index_of(netlink: &Netlink, name: &str) -> Result<u32> {
         .first()
         .and_then(|m| number(&m.body, 4))
         .ok_or_else(|| Error::os(format!("find the device {name:?}"), nix::errno::Errno::ENODEV))
+}
+
+/// The indices of all devices.
+fn indices(netlink: &Netlink) -> Result<Vec<u32>> {
+    let all = netlink.dump(libc::RTM_GETLINK, &link(0, 0, 0)).at(|| "list the devices of the container")?;
+    Ok(all.iter().filter_map(|m| number(&m.body, 4)).collect())
 }
 
 /// The addresses of global scope that were set by somebody, not learnt: each as the body that makes it again.
@@ -207,8 +246,14 @@ mod tests {
             let text = format!("invalid network device name {bad:?}");
             assert_eq!(refusal(serde_json::json!({bad: {"name": "x"}}), own.clone(), false), text);
         }
+        for bad in ["%d%d", "a%", "%dx", "thirteen-chars%d"] {
+            let text = format!("invalid network device name {bad:?}");
+            assert_eq!(refusal(serde_json::json!({"eth0": {"name": bad}}), own.clone(), false), text);
+        }
         let twice = serde_json::json!({"eth0": {"name": "x"}, "eth1": {"name": "x"}});
-        assert_eq!(refusal(twice, own, false), r#"two network devices would be named "x" in the container"#);
+        assert_eq!(refusal(twice, own.clone(), false), r#"two network devices would be named "x" in the container"#);
+        let template = serde_json::json!({"eth0": {"name": "x%d"}, "eth1": {"name": "x%d"}});
+        assert!(decide(template, own, false).is_ok());
     }
 
     #[test]
