@@ -48,7 +48,7 @@ is() {
     if [[ $got == $2 ]]; then
         verdict ok "$1" ''
     else
-        verdict FAIL "$1" "printed: $(printf %s "${got:0:500}" | tr '\n\t' '  '); should be: $2"
+        verdict FAIL "$1" "printed: $(printf %s "${got:0:500}" | tr '\n\t' '  '); should be: ${2//$'\n'/ }"
     fi
 }
 

@@ -13,7 +13,8 @@ pack() {
     tar -C "$root" --numeric-owner -cf "$dir/image/layer.tar" .
     layer=$(sha256sum "$dir/image/layer.tar" | cut -d' ' -f1)
     jq -nc --argjson config "$config" --arg layer "sha256:$layer" \
-        '{architecture: "amd64", os: "linux", config: $config, rootfs: {type: "layers", diff_ids: [$layer]}}' > "$dir/image/config"
+        '{architecture: "amd64", os: "linux", config: $config, rootfs: {type: "layers", diff_ids: [$layer]},
+          history: [{created_by: "images.sh"}]}' > "$dir/image/config"
     id=$(sha256sum "$dir/image/config" | cut -d' ' -f1)
     mv "$dir/image/config" "$dir/image/$id.json"
     jq -nc --arg name "$name" --arg config "$id.json" '[{Config: $config, RepoTags: [$name], Layers: ["layer.tar"]}]' \

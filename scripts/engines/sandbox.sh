@@ -11,6 +11,9 @@ export ENGINES_DIR=$dir LC_ALL=C.UTF-8 HOME=$dir/home TMPDIR=$dir/tmp
 mkdir -p "$dir"/{home,tmp,log,upper,work}
 chmod 1777 "$dir/tmp"
 
+# Engines expect the host's usual propagation; the peers of these mounts are in here alone.
+mount --make-rshared /
+
 # --- files
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lock /run/netns
@@ -55,7 +58,7 @@ echo 1 > /proc/sys/net/ipv4/ip_forward
 sed -i '/^engines:/d' /etc/passwd /etc/group
 echo "engines:x:4242:4242::$dir/user:/bin/sh" >> /etc/passwd
 echo 'engines:x:4242:' >> /etc/group
-echo 'engines:200000:65536' > /etc/subuid
+printf '%s\n' engines:200000:65536 containers:300000:655360 > /etc/subuid
 cp /etc/subuid /etc/subgid
 mkdir -p "$dir/user"
 chown 4242:4242 "$dir/user"
@@ -63,7 +66,7 @@ chown 4242:4242 "$dir/user"
 # --- the runtime
 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin
 name=$(basename "$runtime")
-mkdir -p /usr/local/bin
+mkdir -p /usr/local/bin /etc/containers/containers.conf.d
 cp "$runtime" "/usr/local/bin/$name"
 export ENGINES_RUNTIME=/usr/local/bin/$name
 [ ! -x /usr/local/bin/docker ] || rm /usr/local/bin/docker
