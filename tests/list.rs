@@ -1,4 +1,4 @@
-//! `list` and `ps`: all containers at a glance, whatever state they are in.
+//! `list`: all containers at a glance, whatever state they are in.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,6 @@ crate::tests![
     a_missing_root_is_an_error_only_when_given,
     a_broken_neighbour_hides_nobody,
     a_root_that_others_can_write_is_refused,
-    ps_shows_only_the_container,
 ];
 
 fn the_table_the_json_and_the_ids() {
@@ -92,22 +91,4 @@ fn a_root_that_others_can_write_is_refused() {
     std::os::unix::fs::chown(b.root(), Some(65534), None).expect("chown");
     b.rrun(["list"]).fails_with("belongs to another user");
     std::os::unix::fs::chown(b.root(), Some(0), None).expect("chown");
-}
-
-fn ps_shows_only_the_container() {
-    let b = Bundle::new(&["sh", "-c", "sleep 100 & sleep 100 & wait"]);
-    b.run_detached();
-    let pids = || -> Vec<i64> { serde_json::from_str(&b.rrun(["ps", "--format", "json", &b.id]).ok()).expect("JSON") };
-    wait_until("three processes", || pids().len() == 3);
-    assert!(pids().contains(&b.state()["pid"].as_i64().expect("pid")));
-    let table = b.rrun(["ps", &b.id]).ok();
-    assert_eq!((table.lines().count(), table.matches(" sleep 100\n").count()), (4, 2), "{table}");
-    assert!(table.lines().next().is_some_and(|l| l.contains("PID")));
-    // containerd sends all options in one argument, people in several; those that look like ours are ps's as well.
-    for args in [&["-e -o pid,args"][..], &["-e", "-o", "pid,args"], &["-e", "--format", "pid,args"]] {
-        let table = b.rrun(["ps", &b.id].iter().chain(args).copied()).ok();
-        assert_eq!(table.lines().count(), 4, "{args:?}: {table}");
-    }
-    b.rrun(["ps", &b.id, "-e", "-o", "comm"]).fails_with("no column PID");
-    b.rrun(["ps", &b.id, "--nonsense"]).fails_with("ps failed: ");
 }

@@ -13,7 +13,9 @@ mod cli;
 mod console;
 mod delete;
 mod devices;
+mod events;
 mod exec;
+mod features;
 mod fixtures;
 mod hooks;
 mod identity;
@@ -30,6 +32,8 @@ mod mounts;
 mod namespaces;
 mod network;
 mod notify;
+mod pause;
+mod ps;
 mod rdt;
 mod readme;
 mod rootfs;
@@ -42,6 +46,8 @@ mod stdio;
 mod support;
 mod sysctl;
 mod terminal;
+mod traffic;
+mod update;
 mod users;
 
 fn main() -> std::process::ExitCode {

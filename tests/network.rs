@@ -23,10 +23,11 @@ crate::tests![
 ];
 
 /// A pair of virtual devices on the host, taken away at the end.
-struct Pair(String, String);
+pub struct Pair(pub String, pub String);
 
 impl Pair {
-    fn new() -> Option<Self> {
+    /// `None` if the host cannot make one.
+    pub fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = |side| format!("rr{side}{}-{number}", std::process::id() % 100_000);
@@ -46,7 +47,7 @@ fn ip(args: &[&str]) -> bool {
     Command::new("ip").args(args).output().is_ok_and(|o| o.status.success())
 }
 
-fn host_lacks_veth() -> Option<&'static str> {
+pub fn host_lacks_veth() -> Option<&'static str> {
     Pair::new().is_none().then_some("needs ip(8) and virtual Ethernet devices")
 }
 

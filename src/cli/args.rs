@@ -5,8 +5,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::exec::ExecArgs;
+use super::update::UpdateArgs;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 
@@ -132,6 +134,17 @@ pub struct PsArgs {
     pub options: Vec<OsString>,
 }
 
+/// The arguments of `events`.
+#[derive(Debug, Clone)]
+pub struct EventsArgs {
+    /// The container.
+    pub id: String,
+    /// `--interval`: above zero.
+    pub interval: Duration,
+    /// `--stats`: one record.
+    pub stats: bool,
+}
+
 /// The arguments of `spec`.
 #[derive(Debug, Clone, Default)]
 pub struct SpecArgs {
@@ -178,6 +191,10 @@ pub enum Verb {
     },
     /// List processes.
     Ps(PsArgs),
+    /// Change limits.
+    Update(Box<UpdateArgs>),
+    /// Print statistics and out-of-memory events.
+    Events(EventsArgs),
     /// Write a config.json.
     Spec(SpecArgs),
     /// Print what this runtime can do.

@@ -10,20 +10,26 @@ mod go_flags;
 mod help;
 mod table;
 mod typed;
+mod units;
+mod update;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 use crate::error::{Error, Result};
 pub use crate::state::id_candidates;
-pub use args::{CreateArgs, DeleteArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb};
+pub use args::{
+    CreateArgs, DeleteArgs, EventsArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb,
+};
 pub use exec::ExecArgs;
 use go_flags::Split;
 pub use go_flags::truth;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
+pub use update::{Resources, UpdateArgs};
 
 /// What the meaning of a command line depends on beside its words.
 #[derive(Debug, Clone)]
@@ -193,6 +199,8 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
         "pause" => Verb::Pause { id: id()? },
         "resume" => Verb::Resume { id: id()? },
         "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags), options: split.operands[1..].to_vec() }),
+        "update" => Verb::Update(Box::new(update::read(id()?, &flags, around)?)),
+        "events" => Verb::Events(EventsArgs { id: id()?, interval: interval(&flags)?, stats: flags.on("stats") }),
         "spec" => Verb::Spec(SpecArgs { bundle: flags.path("bundle", around)?, rootless: flags.on("rootless") }),
         "features" => Verb::Features,
         "plan" => {
@@ -227,6 +235,11 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
 
 fn format(flags: &Typed) -> Format {
     if flags.text("format") == Some("json") { Format::Json } else { Format::Table }
+}
+
+fn interval(flags: &Typed) -> Result<Duration> {
+    let interval = flags.duration("interval")?.unwrap_or(Duration::from_secs(5));
+    if interval.is_zero() { Err(Error::new("duration interval must be greater than 0")) } else { Ok(interval) }
 }
 
 fn create_args(flags: &Typed, around: &Surroundings) -> Result<CreateArgs> {

@@ -136,6 +136,34 @@ const EXEC: &[Flag] = &[
     flag("ignore-paused", None, Takes::Nothing, "Start it although the container is paused"),
 ];
 
+const UPDATE: &[Flag] = &[
+    flag("resources", Some('r'), Takes::Text("FILE"), "Take all limits from FILE, as linux.resources of config.json; - is stdin"),
+    flag("blkio-weight", None, Takes::Text("N"), "Share of the block devices, 10 to 1000"),
+    flag("cpu-period", None, Takes::Text("USEC"), "Length of a period of the CPU quota"),
+    flag("cpu-quota", None, Takes::Text("USEC"), "Processor time in each period; -1 is unlimited"),
+    flag("cpu-burst", None, Takes::Text("USEC"), "How much of unused quota may be saved up"),
+    flag("cpu-share", None, Takes::Text("N"), "Share of the CPUs when they are busy, 2 to 262144"),
+    flag("cpu-rt-period", None, Takes::Text("USEC"), "Length of a period of realtime"),
+    flag("cpu-rt-runtime", None, Takes::Text("USEC"), "Realtime in each period"),
+    flag("cpu-idle", None, Takes::Text("0|1"), "1: run only when nothing else wants to"),
+    flag("cpuset-cpus", None, Takes::Text("LIST"), "The CPUs to use, as 0-2,5"),
+    flag("cpuset-mems", None, Takes::Text("LIST"), "The memory nodes to use"),
+    flag("memory", None, Takes::Text("SIZE"), "Limit of memory, as 64M; -1 is unlimited"),
+    flag("memory-reservation", None, Takes::Text("SIZE"), "Memory that is taken away last"),
+    flag("memory-swap", None, Takes::Text("SIZE"), "Limit of memory and swap together; -1 is unlimited"),
+    flag("pids-limit", None, Takes::Text("N"), "Limit of processes; -1 is unlimited"),
+    flag("l3-cache-schema", None, Takes::Text("SCHEMA"), "Intel RDT: which part of the L3 cache may be filled"),
+    flag("mem-bw-schema", None, Takes::Text("SCHEMA"), "Intel RDT: how much memory bandwidth may be used"),
+    // The kernel interfaces are gone; old callers still send them.
+    flag("kernel-memory", None, Takes::Text("SIZE"), ""),
+    flag("kernel-memory-tcp", None, Takes::Text("SIZE"), ""),
+];
+
+const EVENTS: &[Flag] = &[
+    flag("interval", None, Takes::Text("DURATION"), "Time between two records, as 500ms or 1m30s [default: 5s]"),
+    flag("stats", None, Takes::Nothing, "Print one record of what is used now, and end"),
+];
+
 const FORMAT: Flag = flag("format", Some('f'), Takes::OneOf(&["table", "json"]), "Form of the output [default: table]");
 
 const NONE: &[&[Flag]] = &[];
@@ -216,6 +244,22 @@ pub const COMMANDS: &[Command] = &[
     ),
     runtime("pause", "ID", (1, 1), "Freeze all processes of a container", ["@ pause web", "@ resume web"], NONE),
     runtime("resume", "ID", (1, 1), "Let a paused container go on", ["@ resume web", "@ state web | jq .status"], NONE),
+    runtime(
+        "update",
+        "ID",
+        (1, 1),
+        "Change the limits of a container (0 leaves one as it is)",
+        ["@ update --memory 64M --pids-limit 100 web", "@ update --resources limits.json web"],
+        &[UPDATE],
+    ),
+    runtime(
+        "events",
+        "ID",
+        (1, 1),
+        "Print what a container uses, and when it runs out of memory",
+        ["@ events --stats web", "@ events --interval 1m web"],
+        &[EVENTS],
+    ),
     runtime(
         "delete",
         "ID",

@@ -55,6 +55,9 @@ fn containerd_and_docker() {
         "list --format=json",
         "ps --format json c1",
         "ps --format table c1 -ef",
+        "events --stats c1",
+        "events --interval=5s c1",
+        "update --resources=- c1",
         "features",
         "--version",
     ] {
@@ -98,6 +101,8 @@ fn conmon_podman_and_crio() {
         "kill -a c1 9",
         "kill c1 SIGTERM",
         "delete --force c1",
+        "update --resources=/f c1",
+        "--root /r update --resources - c1",
         "--root /r --systemd-cgroup state c1",
         "--root /r features",
     ] {
@@ -132,6 +137,43 @@ fn the_arguments_of_kill_delete_list_and_spec() {
         (Some(Path::new("/work/web")), true, true)
     );
     assert!(matches!(parse("plan").1, Verb::Plan(PlanArgs { json: false, .. })));
+}
+
+#[test]
+fn the_arguments_of_update_and_events() {
+    let update = |line: &str| match parse(line).1 {
+        Verb::Update(args) => *args,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(update("update -r - c1").resources, Resources::Stdin);
+    assert_eq!(update("update --resources=x c1").resources, Resources::File("/work/dir/x".into()));
+    let flags = "--blkio-weight 10 --cpu-period 1 --cpu-quota -1 --cpu-burst 2 --cpu-share 3 --cpu-rt-period 4 --cpu-rt-runtime 5 \
+                 --cpu-idle 1 --cpuset-cpus 0-1 --cpuset-mems 0 --memory 64m --memory-reservation 1.5k --memory-swap -1 --pids-limit 0";
+    let Resources::Flags(limits) = update(&format!("update {flags} c1")).resources else { panic!("no flags") };
+    let expected = serde_json::json!({
+        "blockIO": {"weight": 10}, "pids": {"limit": 0}, "memory": {"limit": 64 << 20, "reservation": 1536, "swap": -1},
+        "cpu": {"period": 1, "quota": -1, "burst": 2, "shares": 3, "realtimePeriod": 4, "realtimeRuntime": 5, "idle": 1,
+                "cpus": "0-1", "mems": "0"},
+    });
+    assert_eq!(serde_json::to_value(&limits).expect("JSON"), expected);
+    let args = update("update --l3-cache-schema L3:0=f --mem-bw-schema= --kernel-memory 5 c1");
+    assert_eq!(
+        (args.l3_cache_schema.as_deref(), args.mem_bw_schema.as_deref(), args.kernel_memory),
+        (Some("L3:0=f"), None, true)
+    );
+    assert_eq!(args.resources, Resources::Flags(Box::default()));
+    for one in flags.split("--").skip(1) {
+        assert!(refusal(&format!("update -r - --{one} c1")).contains("exclude each other"), "{one}");
+    }
+    for (line, flag) in [("--memory 10xm", "memory"), ("--cpu-period -1", "cpu-period"), ("--blkio-weight 70000", "blkio-weight")]
+    {
+        assert!(refusal(&format!("update {line} c1")).ends_with(&format!("for --{flag}")), "{line}");
+    }
+    assert!(refusal("update --kernel-memory nonsense c1").contains("--kernel-memory"));
+    let Verb::Events(args) = parse("events --interval 1m30s c1").1 else { panic!("not events") };
+    assert_eq!((args.interval, args.stats), (Duration::from_secs(90), false));
+    assert_eq!(refusal("events --interval 0s c1"), "duration interval must be greater than 0");
+    assert_eq!(refusal("events --interval 5 c1"), "invalid value \"5\" for --interval");
 }
 
 #[test]
@@ -236,10 +278,11 @@ fn help_and_version_need_nothing_else() {
         ("help", "Understand:"),
         ("run -h", "--no-subreaper"),
         ("help kill", "kill web KILL"),
+        ("help update", "--memory-swap"),
     ] {
         let Verb::Help(help) = parse(line).1 else { panic!("{line}") };
         assert!(help.starts_with("Examples:\n") && help.contains(text), "{line}: {help}");
-        assert!(!help.contains("--criu") && !help.contains("--all"), "{line}: {help}");
+        assert!(!help.contains("--criu") && !help.contains("--all") && !help.contains("kernel"), "{line}: {help}");
     }
 }
 
@@ -264,7 +307,7 @@ fn every_flag_changes_what_is_meant() {
             table::Takes::Number(_) => vec!["=7".into()],
             table::Takes::OneOf(words) => words.iter().map(|word| format!("={word}")).collect(),
             // What is a good value for one of these flags.
-            table::Takes::Text(_) | table::Takes::Texts(_) => ["=7", "=/x", "=a:b"].map(String::from).to_vec(),
+            table::Takes::Text(_) | table::Takes::Texts(_) => ["=7", "=/x", "=a:b", "=7s"].map(String::from).to_vec(),
         };
         let meaning = |given: &str| {
             let line = match command {

@@ -5,14 +5,15 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
-use super::Surroundings;
 use super::go_flags::Split;
 use super::table::{Flag, Takes};
+use super::{Surroundings, units};
 use crate::error::{Error, Result};
 
 /// Flags that were read.
@@ -88,6 +89,28 @@ impl Typed {
             Error::new(format!("invalid value \"{}\" for --{long}", crate::log::value(&text.to_string_lossy())))
         })?;
         Ok(Some(text.to_owned()))
+    }
+
+    /// A text that stands for a number, read by `parse`; an empty one counts as not given, as with runc.
+    fn value<T>(&self, long: &str, parse: impl Fn(&str) -> Option<T>, hint: &str) -> Result<Option<T>> {
+        let Some(text) = self.string(long)?.filter(|t| !t.is_empty()) else { return Ok(None) };
+        let refused = || Error::new(format!("invalid value \"{}\" for --{long}", crate::log::value(&text))).hint(hint);
+        parse(&text).map(Some).ok_or_else(refused)
+    }
+
+    /// A whole number of the type's range.
+    pub fn integer<T: std::str::FromStr>(&self, long: &str) -> Result<Option<T>> {
+        self.value(long, |text| text.parse().ok(), "use a whole number in its range")
+    }
+
+    /// A number of bytes; -1 is unlimited.
+    pub fn size(&self, long: &str) -> Result<Option<i64>> {
+        self.value(long, units::size, "write it as 64M or 1.5g; -1 is unlimited")
+    }
+
+    /// A length of time.
+    pub fn duration(&self, long: &str) -> Result<Option<Duration>> {
+        self.value(long, units::duration, "write it with its unit: 5s, 500ms, 1m30s")
     }
 
     /// All texts of a repeatable flag, in order.

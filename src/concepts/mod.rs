@@ -20,4 +20,5 @@ pub mod rootfs;
 pub mod scheduling;
 pub mod seccomp;
 pub mod sysctl;
+pub mod traffic;
 pub mod users;

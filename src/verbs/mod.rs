@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod features;
 pub mod kill;
@@ -17,6 +18,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod update;
 pub mod version;
 
 use std::ffi::OsString;
@@ -80,7 +82,7 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
         journal.warnings().add("--criu is ignored: no program is chosen by a path on the command line");
     }
     let done = dispatch(global, verb, journal).and_then(|outcome| journal.refuse_warnings(global.strict).map(|()| outcome));
-    match done.and_then(|outcome| print(&outcome.text).map(|()| outcome.status)) {
+    match done.and_then(|outcome| print(&outcome.text).map(|_| outcome.status)) {
         Ok(status) => {
             journal.succeed();
             ExitCode::from(status as u8)
@@ -111,6 +113,8 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
         Verb::Pause { id } => pause::run(global, id, journal),
         Verb::Resume { id } => resume::run(global, id, journal),
         Verb::Ps(args) => ps::run(global, args, journal),
+        Verb::Update(args) => update::run(global, args, journal),
+        Verb::Events(args) => events::run(global, args, journal, print),
         Verb::Spec(args) => spec::run(global, args, journal),
         Verb::Features => features::run(),
         Verb::Plan(args) => plan::run(global, args, journal),
@@ -130,6 +134,7 @@ fn prints_data(verb: &Verb) -> bool {
             | Verb::Plan(_)
             | Verb::Kill(_)
             | Verb::Delete(_)
+            | Verb::Update(_)
             | Verb::Spec(_)
     )
 }
@@ -187,11 +192,11 @@ fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {
     ExitCode::from(refused.status)
 }
 
-/// The data, in as few writes as it takes. A reader that has gone away has read enough.
-fn print(text: &str) -> Result<()> {
+/// The data, in as few writes as it takes. A reader that has gone away has read enough: `false`.
+fn print(text: &str) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.at(|| "write to stdout"),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true).at(|| "write to stdout"),
     }
 }

@@ -51,13 +51,43 @@ fn listing(args: &PsArgs) -> Result<String> {
 fn keep(listing: &str, pids: &[i32]) -> Result<String> {
     let mut lines = listing.lines();
     let header = lines.next().unwrap_or_default();
-    let column = header.split_whitespace().position(|name| name == "PID");
-    let column = column.ok_or_else(|| Error::new("ps printed no column PID").hint("add pid to the columns: -o pid,args"))?;
-    let ours = |line: &&str| {
-        let pid = line.split_whitespace().nth(column).and_then(|word| word.parse::<i32>().ok());
-        pid.is_some_and(|pid| pids.binary_search(&pid).is_ok())
-    };
+    let column = Column::of(header)
+        .ok_or_else(|| Error::new("couldn't find PID field in ps output").hint("add pid to the columns: -o pid,args"))?;
+    let ours = |line: &&str| column.pid(line).is_some_and(|pid| pids.binary_search(&pid).is_ok());
     Ok([header].into_iter().chain(lines.filter(ours)).map(|line| format!("{line}\n")).collect())
+}
+
+/// Where the header says that pids stand.
+struct Column {
+    /// How many columns there are before it.
+    index: usize,
+    /// How many letters there are up to its end.
+    end: usize,
+}
+
+impl Column {
+    fn of(header: &str) -> Option<Self> {
+        let index = header.split_whitespace().position(|name| name == "PID")?;
+        let mut words = 0;
+        let mut before = ' ';
+        let end = header.chars().enumerate().find_map(|(at, c)| {
+            words += usize::from(before.is_whitespace() && !c.is_whitespace());
+            before = c;
+            (words == index + 1).then_some(at + "PID".len())
+        })?;
+        Some(Self { index, end })
+    }
+
+    /// The number right below the header's word. Where the columns have moved, the one behind as many words: not first, as names of
+    /// processes, which may stand before it, hold what words those like.
+    fn pid(&self, line: &str) -> Option<i32> {
+        let chars: Vec<char> = line.chars().collect();
+        let (cell, rest) = chars.split_at(self.end.min(chars.len()));
+        let below: String = cell.iter().collect();
+        let number = below.trim_end().rsplit(char::is_whitespace).next().and_then(|n| n.parse().ok());
+        let ends = rest.first().is_none_or(|c| c.is_whitespace());
+        number.filter(|_| ends).or_else(|| line.split_whitespace().nth(self.index)?.parse().ok())
+    }
 }
 
 #[cfg(test)]
@@ -77,8 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn names_are_no_numbers_and_columns_may_move() {
+        let kept = |listing: &str, pids: &[i32]| {
+            keep(listing, pids).expect("has PID").lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let listing = "COMMAND             PID S\na 42 b                7 S\nsleep                42 S\nsleep           1234567 S\n42 4294967296 S\n";
+        assert_eq!(kept(listing, &[42]), ["sleep                42 S"]);
+        assert_eq!(kept(listing, &[7]), ["a 42 b                7 S"]);
+        assert_eq!(kept("PID   USER\n1     root\n123456 root\n", &[1, 123456]), ["1     root", "123456 root"]);
+        assert_eq!(kept("PID\n7\n8\n", &[7]), ["7"]);
+        assert_eq!(kept("COMMAND PID\nlonger-name 9\n", &[9]), ["longer-name 9"]);
+        assert_eq!(kept("PPID PID\n   1   9\n", &[1]), [""; 0]);
+    }
+
+    #[test]
     fn needs_the_column_pid() {
         assert!(keep("CMD\nx\n", &[1]).is_err());
+        assert!(keep("PPID\n1\n", &[1]).is_err());
         assert!(keep("", &[1]).is_err());
     }
 }

@@ -14,12 +14,12 @@ crate::tests![
     a_slow_device_stays_slow if lacks_v1,
 ];
 
-fn lacks_loop_devices() -> Option<&'static str> {
+pub fn lacks_loop_devices() -> Option<&'static str> {
     (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices")
 }
 
 /// As [`limited`], allowed to make device nodes.
-fn maker(args: &[&str], rules: Value) -> Bundle {
+pub fn maker(args: &[&str], rules: Value) -> Bundle {
     let mut all = vec![json!({"allow": false, "access": "rwm"})];
     all.extend(rules.as_array().expect("an array").iter().cloned());
     let mut b = limited(args, json!({"devices": all}));
@@ -64,10 +64,10 @@ fn a_later_deny_takes_back_an_earlier_allow() {
 }
 
 /// A loop device over a file of one megabyte; released at the end.
-struct Loop(String);
+pub struct Loop(String);
 
 impl Loop {
-    fn new(b: &Bundle) -> Self {
+    pub fn new(b: &Bundle) -> Self {
         let file = b.scratch("disk");
         std::fs::write(&file, vec![0u8; 1 << 20]).expect("write the disk");
         let out = Command::new("losetup").args(["--find", "--show"]).arg(file).output().expect("run losetup");
@@ -75,7 +75,7 @@ impl Loop {
         Self(String::from_utf8_lossy(&out.stdout).trim().to_owned())
     }
 
-    fn minor(&self) -> u64 {
+    pub fn minor(&self) -> u64 {
         self.0.trim_start_matches("/dev/loop").parse().expect("a number")
     }
 

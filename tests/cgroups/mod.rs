@@ -1,8 +1,8 @@
 //! Control groups: each limit is proved by what it does to a process that ignores it. On v1 and v2 alike, but for what only one has.
 
-mod devices;
+pub mod devices;
 mod limits;
-mod scopes;
+pub mod scopes;
 mod unified;
 
 use std::path::{Path, PathBuf};
@@ -17,16 +17,21 @@ pub fn tests() -> Vec<Test> {
     [devices::tests(), limits::tests(), scopes::tests(), unified::tests()].into_iter().flatten().collect()
 }
 
-fn lacks_v1() -> Option<&'static str> {
+pub fn lacks_v1() -> Option<&'static str> {
     (!Path::new("/sys/fs/cgroup/memory").exists()).then_some("needs cgroup v1")
 }
 
-fn is_v2() -> bool {
+pub fn is_v2() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
+/// Whether groups can be bound to CPUs.
+pub fn has_cpuset() -> bool {
+    !is_v2() || read("/sys/fs/cgroup/cgroup.controllers").split_whitespace().any(|c| c == "cpuset")
+}
+
 /// A bundle with `resources` beside the default device rule.
-fn limited(args: &[&str], resources: Value) -> Bundle {
+pub fn limited(args: &[&str], resources: Value) -> Bundle {
     let mut b = Bundle::new(args);
     for (key, value) in resources.as_object().expect("an object") {
         b.config["linux"]["resources"][key] = value.clone();
@@ -35,18 +40,18 @@ fn limited(args: &[&str], resources: Value) -> Bundle {
 }
 
 /// The container's group, on v1 in the hierarchy of `controller`.
-fn group(b: &Bundle, controller: &str) -> PathBuf {
+pub fn group(b: &Bundle, controller: &str) -> PathBuf {
     let mine = |dir: &PathBuf| is_v2() || dir.starts_with(format!("/sys/fs/cgroup/{controller}"));
     groups_named(&b.id).into_iter().find(mine).unwrap_or_else(|| panic!("no group in {controller}"))
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
 /// Asks again until it is so, at most ten seconds.
 #[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if so() {
             return;

@@ -12,12 +12,12 @@ crate::tests![
     a_scope_in_use_is_left_alone if lacks_systemd,
 ];
 
-fn lacks_systemd() -> Option<&'static str> {
+pub fn lacks_systemd() -> Option<&'static str> {
     (!Path::new("/run/systemd/system").exists()).then_some("needs systemd")
 }
 
 /// Runs with the driver systemd.
-fn scope(b: &Bundle, verb: &[&str]) -> Done {
+pub fn scope(b: &Bundle, verb: &[&str]) -> Done {
     let log = b.scratch("log");
     let mut args = vec!["--systemd-cgroup", "--log", log.to_str().expect("UTF-8")];
     args.extend(verb);
@@ -30,7 +30,7 @@ fn scope(b: &Bundle, verb: &[&str]) -> Done {
     }
 }
 
-fn shown(unit: &str, property: &str) -> String {
+pub fn shown(unit: &str, property: &str) -> String {
     let done: Done =
         Command::new("systemctl").args(["show", "--value", "-p", property, unit]).output().expect("run systemctl").into();
     done.ok().trim().to_owned()

@@ -1,5 +1,6 @@
 //! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
 
+mod config;
 pub mod screen;
 
 pub mod neighbour;
@@ -11,6 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
+
+pub use config::default_config;
 
 /// A test and what it needs of the host.
 pub struct Test {
@@ -51,7 +54,9 @@ pub fn collect() -> Vec<Trial> {
         crate::console::tests(),
         crate::delete::tests(),
         crate::devices::tests(),
+        crate::events::tests(),
         crate::exec::tests(),
+        crate::features::tests(),
         crate::fixtures::tests(),
         crate::hooks::tests(),
         crate::identity::tests(),
@@ -68,6 +73,8 @@ pub fn collect() -> Vec<Trial> {
         crate::namespaces::tests(),
         crate::network::tests(),
         crate::notify::tests(),
+        crate::pause::tests(),
+        crate::ps::tests(),
         crate::rdt::tests(),
         crate::readme::tests(),
         crate::rootfs::tests(),
@@ -79,6 +86,8 @@ pub fn collect() -> Vec<Trial> {
         crate::stdio::tests(),
         crate::sysctl::tests(),
         crate::terminal::tests(),
+        crate::traffic::tests(),
+        crate::update::tests(),
         crate::users::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
@@ -362,35 +371,4 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub fn groups_named(name: &str) -> Vec<PathBuf> {
     let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", name]).output().expect("run find");
     String::from_utf8_lossy(&found.stdout).lines().map(PathBuf::from).collect()
-}
-
-/// All new namespaces but user and time, the mounts of `runc spec`, no capabilities beyond runc's default, no seccomp.
-pub fn default_config(args: &[&str]) -> Value {
-    let caps = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
-    json!({
-        "ociVersion": "1.2.0",
-        "hostname": "box",
-        "root": {"path": "rootfs", "readonly": false},
-        "process": {
-            "terminal": false, "user": {"uid": 0, "gid": 0}, "args": args, "cwd": "/", "noNewPrivileges": true,
-            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
-            "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
-        },
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
-            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
-            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
-            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
-            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]},
-        ],
-        "linux": {
-            "namespaces": [{"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}],
-            "resources": {"devices": [{"allow": false, "access": "rwm"}]},
-            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
-        },
-    })
 }

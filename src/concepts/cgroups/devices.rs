@@ -154,6 +154,11 @@ impl Rules {
         writes
     }
 
+    /// As the state keeps them: the default, then the exceptions.
+    pub(super) fn record(&self) -> Vec<String> {
+        [if self.default_allow { "allow" } else { "deny" }.to_owned()].into_iter().chain(self.lines()).collect()
+    }
+
     /// The exceptions as cgroup v1 writes them: `c 1:3 rwm`.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.exceptions.iter().map(|(devices, access)| {
@@ -162,6 +167,23 @@ impl Rules {
             format!("{} {access}", devices.text())
         })
     }
+}
+
+/// The writes of cgroup v1 that lead from one list ([`Rules::record`]) to another. What both grant is not touched, so that a
+/// program that opens /dev/null meanwhile is not refused; only another default starts anew.
+pub(super) fn v1_changes(old: &[String], new: &[String]) -> Vec<(&'static str, String)> {
+    let (exception, default) = match new.first().map(String::as_str) {
+        Some("allow") => ("devices.deny", "devices.allow"),
+        _ => ("devices.allow", "devices.deny"),
+    };
+    let lines = |list: &[String], other: &[String], file| -> Vec<(&'static str, String)> {
+        list.iter().skip(1).filter(|l| !other.contains(l)).map(|l| (file, l.clone())).collect()
+    };
+    if old.first() != new.first() {
+        return [(default, "a".to_owned())].into_iter().chain(lines(new, &[], exception)).collect();
+    }
+    // An exception is taken away by its opposite; one that shrinks goes and comes again.
+    [lines(old, new, default), lines(new, old, exception)].concat()
 }
 
 fn access(text: Option<&str>) -> Result<u8> {
@@ -248,6 +270,23 @@ pub(super) mod tests {
     fn an_allow_of_one_access_for_all_does_not_allow_the_rest() {
         let texts = v1(serde_json::json!([{"allow": true, "type": "a", "access": "r"}]));
         assert_eq!(texts[..3], ["deny a", "allow b *:* rm", "allow c *:* rm"]);
+    }
+
+    #[test]
+    fn a_change_touches_only_what_differs() {
+        let record = |json| plan(&rules(json)).expect("plan").record();
+        let old = record(serde_json::json!([{"allow": true, "type": "b", "major": 7, "minor": 1, "access": "rw"}]));
+        let new = record(serde_json::json!([{"allow": true, "type": "b", "major": 7, "minor": 1, "access": "r"},
+                                            {"allow": true, "type": "b", "major": 7, "minor": 2, "access": "w"}]));
+        let write = |file: &'static str, text: &str| (file, text.to_owned());
+        let expected = [write("devices.deny", "b 7:1 rw"), write("devices.allow", "b 7:1 r"), write("devices.allow", "b 7:2 w")];
+        assert_eq!(v1_changes(&old, &new), expected);
+        assert_eq!(v1_changes(&old, &old), []);
+        let all = record(
+            serde_json::json!([{"allow": true, "access": "rwm"}, {"allow": false, "type": "b", "major": 7, "access": "w"}]),
+        );
+        assert_eq!(v1_changes(&old, &all), [write("devices.allow", "a"), write("devices.deny", "b 7:* w")]);
+        assert_eq!(v1_changes(&all, &old)[..2], [write("devices.deny", "a"), write("devices.allow", "b *:* m")]);
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //! the hierarchy of v1 may also name a program that the kernel runs as root on the host (CVE-2022-0492, release_agent).
 //!
 //! `paths` says where the groups lie, `values`, `v1` and `v2` what is written, `devices` and `ebpf` which devices are allowed; `make`,
-//! `join`, `freezer`, `tree` and `update` act; `systemd` asks the service manager to make the group instead.
+//! `join`, `freezer`, `tree`, `oom` and `update` act; `systemd` asks the service manager to make the group instead.
 
 mod devices;
 mod ebpf;
 mod freezer;
 mod join;
 mod make;
+mod oom;
 mod paths;
 pub mod stats;
 mod systemd;
@@ -31,6 +32,7 @@ use oci_spec::runtime::{LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
 pub use self::join::SubGroup;
+pub use self::oom::OomWatch;
 use self::paths::Group;
 use self::values::{Occasion, Otherwise, Write};
 use crate::error::{At, Error, Result, Warnings};
@@ -57,8 +59,8 @@ pub struct CgroupsPlan {
     writes: Vec<Write>,
     /// Pure v2: the program of the device rules.
     program: Option<Vec<u64>>,
-    /// The device rules as text, for [`CgroupsPlan::describe`].
-    devices: Vec<String>,
+    /// The device rules.
+    rules: devices::Rules,
     /// rrun has not the rights of root over the host.
     rootless: bool,
     /// Groups that cannot be made are left out: rootless, and no limit was asked for.
@@ -78,6 +80,9 @@ pub struct Record {
     /// `memory.checkBeforeUpdate` of the config: `update` obeys it.
     #[serde(default)]
     pub check_before_update: bool,
+    /// The device rules in force: the default, and the exceptions to it. `update` changes what differs from them.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// Driver systemd: the unit, and whether the user's own manager has it.
     #[serde(default)]
     pub unit: Option<(String, bool)>,
@@ -133,8 +138,8 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut W
     }
     plan.unit = unit;
     plan.optional = host.rootless && plan.writes.is_empty();
-    plan.devices = rules.lines().collect();
     plan.add_devices(&rules, host)?;
+    plan.rules = rules;
     Ok(plan)
 }
 
@@ -201,16 +206,28 @@ pub fn oom_kills(record: &Record) -> u64 {
         (None, Some(v2)) => v2.join("memory.events"),
         (None, None) => return 0,
     };
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().find_map(|l| l.strip_prefix("oom_kill ")).and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+    oom::count(&std::fs::read_to_string(file).unwrap_or_default())
 }
 
-/// Writes changed limits to existing groups (`update`). Zeros mean unset; on failure the old limits hold.
-pub fn update(record: &Record, _host: &Host, resources: &LinuxResources) -> Result<()> {
-    update::apply(record, &record.groups(), resources, |writes| match &record.unit {
-        Some((unit, user)) => systemd::update(unit, *user, writes),
-        None => Ok(()),
-    })
+/// Begins to watch for the out-of-memory killer; `None` if the groups have no memory controller.
+pub fn watch_oom(record: &Record) -> Result<Option<OomWatch>> {
+    oom::watch(record)
+}
+
+/// Writes changed limits and device rules to existing groups (`update`); `rootless` as when the container was made. Zeros mean unset;
+/// on failure the old limits hold. The record is changed to what later updates start from.
+pub fn update(record: &mut Record, resources: &LinuxResources, rootless: bool, warnings: &mut Warnings) -> Result<()> {
+    let groups = record.groups();
+    let change = update::plan(record, &groups, resources, warnings)?;
+    let unit = record.unit.clone();
+    update::apply(&change, record, &groups, rootless, |writes, rules| match &unit {
+        Some((unit, user)) => systemd::update(unit, *user, writes, rules).map(|()| true),
+        None => Ok(false),
+    })?;
+    if let Some(check) = resources.memory().as_ref().and_then(|m| m.check_before_update()) {
+        record.check_before_update = check;
+    }
+    Ok(())
 }
 
 /// Freezes or thaws all processes of the groups and waits until it is so.
@@ -302,6 +319,7 @@ impl CgroupsPlan {
             driver: self.driver,
             paths: self.groups.iter().flat_map(|g| self.paths_of(g)).collect(),
             check_before_update: self.check_before_update,
+            devices: self.rules.record(),
             unit: self.unit.as_ref().map(|u| (u.name.clone(), u.user)),
             ..Record::default()
         }
@@ -337,7 +355,7 @@ impl CgroupsPlan {
             lines.push(format!(
                 "load device program ({} instructions): all denied but {}",
                 program.len(),
-                self.devices.join(", ")
+                self.rules.lines().collect::<Vec<_>>().join(", ")
             ));
         }
         lines

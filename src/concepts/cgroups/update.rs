@@ -2,53 +2,145 @@
 //!
 //! All is checked before the first write, and a refusal takes back what was written before it, so that the container has either the old
 //! limits or the new ones. Engines send zero for what they do not mean to change; taken as a limit, it would end the container.
+//!
+//! Engines also send back the config's device rules when they mean to change something else, and plugins may have opened devices
+//! meanwhile. So rules that say what the last ones said are left alone.
 
-use std::path::Path;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
 
+use super::devices::{self, Rules};
 use super::paths::Group;
 use super::values::{self, Current, Occasion, Otherwise, Write};
-use super::{Record, write};
-use crate::error::{Error, Result, Warnings};
+use super::{Record, ebpf, write};
+use crate::error::{At, Error, Result, Warnings};
 
-/// A file's text before it was changed.
+/// What puts a file back: its text before it was changed.
+#[derive(Debug, Clone)]
 struct Old {
-    path: std::path::PathBuf,
+    path: PathBuf,
     text: String,
 }
 
-/// Writes what `resources` asks for; zeros mean unset. Device rules are not touched: engines send back the whole section of the
-/// config, and plugins may have widened the rules meanwhile. `finish` is told what holds now; if it fails, all is taken back.
-pub(super) fn apply(
-    record: &Record,
-    groups: &[Group],
-    resources: &LinuxResources,
-    finish: impl FnOnce(&[Write]) -> Result<()>,
-) -> Result<()> {
-    let now = current(record);
-    let writes = values::plan(groups, resources, Occasion::Update(&now), &mut Warnings::default())?;
-    let mut old = Vec::new();
-    for write in &writes {
-        old.push(look(groups, write)?);
+/// What an update comes to.
+#[derive(Debug)]
+pub(super) struct Change {
+    writes: Vec<Write>,
+    /// How it was; `None` where there is nothing to write, or to put back. One per write.
+    old: Vec<Option<Old>>,
+    /// Device rules that differ from those of before.
+    rules: Option<Rules>,
+}
+
+/// Decides what is to be written. Refuses what cannot be honoured; nothing is written yet.
+pub(super) fn plan(record: &Record, groups: &[Group], resources: &LinuxResources, warnings: &mut Warnings) -> Result<Change> {
+    if groups.is_empty() {
+        return Err(
+            Error::new("cannot update the container: it has no cgroup").hint("it was made with --cgroup-manager disabled")
+        );
     }
-    let mut done: Vec<&Old> = Vec::new();
-    // `write::all` would do, but what came before a refusal must be known.
+    let now = current(record);
+    let writes = values::plan(groups, resources, Occasion::Update(&now), warnings)?;
+    let old = writes.iter().map(|write| look(groups, write)).collect::<Result<_>>()?;
+    let rules = match resources.devices() {
+        Some(list) if !list.is_empty() => Some(devices::plan(list)?).filter(|rules| rules.record() != record.devices),
+        _ => None,
+    };
+    Ok(Change { writes, old, rules })
+}
+
+/// Writes it, tells `systemd` of it (`Ok(true)`: it has been told), and notes in the record what later updates start from. On failure
+/// all is as before.
+pub(super) fn apply(
+    change: &Change,
+    record: &mut Record,
+    groups: &[Group],
+    rootless: bool,
+    systemd: impl Fn(&[Write], Option<&Rules>) -> Result<bool>,
+) -> Result<()> {
+    let mut done = Vec::new();
+    let mut told = false;
+    let mut steps = || {
+        values(change, groups, &mut done)?;
+        let v1_rules = change.rules.as_ref().filter(|_| groups.iter().any(|g| !g.is_v2()) && !rootless);
+        v1_rules.map_or(Ok(()), |rules| device_lists(rules, record, groups, &mut done))?;
+        told = systemd(&settled(groups, &change.writes), v1_rules)?;
+        // systemd counts processor time in whole percents; the exact value is written over its own.
+        if told {
+            write::all(groups, &change.writes)?;
+        }
+        match (&change.rules, groups) {
+            (Some(rules), [group]) if group.is_v2() => device_program(rules, group, rootless),
+            _ => Ok(()),
+        }
+    };
+    if let Err(e) = steps() {
+        let e = back(&done, e);
+        return match told.then(|| systemd(&settled(groups, &before(change)), None)) {
+            Some(Err(second)) => Err(e.hint(format!("systemd still has the new limits: {second}"))),
+            _ => Err(e),
+        };
+    }
+    if let Some(rules) = &change.rules {
+        record.devices = rules.record();
+    }
+    Ok(())
+}
+
+/// `write::all` would do, but what came before a refusal must be known.
+fn values(change: &Change, groups: &[Group], done: &mut Vec<Old>) -> Result<()> {
     let mut late = Vec::new();
-    for (write, old) in writes.iter().zip(&old) {
+    for (write, old) in change.writes.iter().zip(&change.old) {
         match write::all(groups, &[Write { retry: false, ..write.clone() }]) {
             Err(e) if write.retry && e.errno() == Some(libc::EINVAL) => late.push((write, old)),
-            Err(e) => return Err(back(&done, e)),
-            Ok(()) => done.extend(old),
+            written => written.map(|()| done.extend(old.clone()))?,
         }
     }
     for (write, old) in late {
-        match write::all(groups, &[Write { retry: false, ..write.clone() }]) {
-            Err(e) => return Err(back(&done, e)),
-            Ok(()) => done.extend(old),
-        }
+        write::all(groups, &[Write { retry: false, ..write.clone() }])?;
+        done.extend(old.clone());
     }
-    finish(&settled(groups, &writes)).map_err(|e| back(&done, e))
+    Ok(())
+}
+
+/// v1: the lists of allowed devices.
+fn device_lists(rules: &Rules, record: &Record, groups: &[Group], done: &mut Vec<Old>) -> Result<()> {
+    let field = "linux.resources.devices";
+    let Some(group) = groups.iter().find(|g| g.controllers.iter().any(|c| c == "devices")) else {
+        return Err(
+            Error::new(format!("cannot set {field}: the cgroup controller devices is not mounted on this host")).config(field)
+        );
+    };
+    let (old, new) = (&record.devices, &rules.record());
+    // What undoes the changes is read from its end.
+    let undo = devices::v1_changes(new, old).into_iter().map(|(file, text)| Old { path: group.dir.join(file), text });
+    done.extend(undo.rev());
+    for (file, text) in devices::v1_changes(old, new) {
+        let path = group.dir.join(file);
+        write::put(&path, &text)
+            .at(|| format!("cannot set {field}: write {text:?} to {}", path.display()))
+            .map_err(|e| e.config(field))?;
+    }
+    Ok(())
+}
+
+/// v2: another program takes the place of the old one, with no moment between.
+fn device_program(rules: &Rules, group: &Group, rootless: bool) -> Result<()> {
+    let dir = File::open(&group.dir).at(|| format!("open {}", group.dir.display()))?;
+    ebpf::attach(dir.as_fd(), &ebpf::program(rules), rootless).map(drop)
+}
+
+/// The writes that lead back.
+fn before(change: &Change) -> Vec<Write> {
+    let back = |(write, old): (&Write, &Option<Old>)| {
+        let old = old.as_ref()?;
+        let file = old.path.file_name()?.to_str()?.to_owned();
+        Some(Write { file, text: old.text.clone(), ..write.clone() })
+    };
+    change.writes.iter().zip(&change.old).filter_map(back).collect()
 }
 
 /// The values as systemd needs them: a quota means nothing without its period, which the update may not have named.
@@ -69,6 +161,10 @@ fn look(groups: &[Group], write: &Write) -> Result<Option<Old>> {
     let dir = &groups[write.group].dir;
     let (mut path, mut text) = (dir.join(&write.file), &write.text);
     if !path.exists() {
+        if !dir.is_dir() {
+            let e = Error::new(format!("cannot set {}: the container has no cgroup {}", write.field, dir.display()));
+            return Err(e.config(&write.field));
+        }
         match &write.otherwise {
             Otherwise::Skip => return Ok(None),
             Otherwise::Use(file, other) if dir.join(file).exists() => (path, text) = (dir.join(file), other),
@@ -94,14 +190,17 @@ fn restore(path: &Path, now: &str, text: &str) -> String {
         "io.weight" | "io.bfq.weight" if key.contains(':') => line.map_or(format!("{key} default"), str::to_owned),
         "io.weight" | "io.bfq.weight" => now.lines().find_map(|l| l.strip_prefix("default ")).unwrap_or(now).to_owned(),
         _ if key.contains(':') => line.map_or(format!("{key} 0"), str::to_owned),
+        // A list of none: a write of no byte would be none.
+        _ if now.is_empty() => "\n".to_owned(),
+        _ if now.lines().count() > 1 => line.unwrap_or(now).to_owned(),
         _ => now.to_owned(),
     }
 }
 
 /// Puts back, the last first. Twice, as a value may have to wait for one that was written before it.
-fn back(done: &[&Old], e: Error) -> Error {
-    let put = |old: &&&Old| write::put(&old.path, &old.text).is_err();
-    let again: Vec<&&Old> = done.iter().rev().filter(put).collect();
+fn back(done: &[Old], e: Error) -> Error {
+    let put = |old: &&Old| write::put(&old.path, &old.text).is_err();
+    let again: Vec<&Old> = done.iter().rev().filter(put).collect();
     let stuck: Vec<String> = again.into_iter().filter(put).map(|old| old.path.display().to_string()).collect();
     if stuck.is_empty() { e } else { e.hint(format!("these were changed and could not be restored: {}", stuck.join(", "))) }
 }
@@ -124,7 +223,6 @@ fn current(record: &Record) -> Current {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     #[test]
     fn a_line_per_device_is_restored_alone() {
@@ -136,6 +234,8 @@ mod tests {
         assert_eq!(old("memory.limit_in_bytes", "4096", "8192"), "4096");
         assert_eq!(old("memory.oom_control", "oom_kill_disable 1\nunder_oom 0", "1"), "1");
         assert_eq!(old("cpu.max", "max 100000", "5000 6000"), "max 100000");
+        assert_eq!(old("cpuset.cpus", "", "0-1"), "\n");
+        assert_eq!(old("misc.max", "a 5\nb max", "b 7"), "b max");
     }
 
     /// Plain files stand for those of the kernel; a directory of the same name refuses the write.
@@ -144,22 +244,59 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let file = |name: &str| dir.path().join(name);
         std::fs::write(file("pids.max"), "10").expect("write");
-        let record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
-        let groups = [Group { mountpoint: PathBuf::from("/"), dir: dir.path().to_owned(), controllers: vec![] }];
-        let resources = |json| serde_json::from_value::<LinuxResources>(json).expect("resources");
-        let change = |json, finish: fn(&[Write]) -> Result<()>| apply(&record, &groups, &resources(json), finish);
+        let mut record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
+        let groups = record.groups();
+        let mut change = |json, systemd: fn(&[Write], Option<&Rules>) -> Result<bool>| {
+            let resources: LinuxResources = serde_json::from_value(json).expect("resources");
+            let change = plan(&record, &groups, &resources, &mut Warnings::default())?;
+            apply(&change, &mut record, &groups, false, systemd)
+        };
         let limit = || std::fs::read_to_string(file("pids.max")).expect("read");
         let both = || serde_json::json!({"pids": {"limit": 20}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}]});
-        let e = change(both(), |_| Ok(())).expect_err("a file is missing");
+        let e = change(both(), |_, _| Ok(false)).expect_err("a file is missing");
         assert_eq!(e.config_text(), Some("linux.resources.hugepageLimits[0]"));
         assert_eq!(limit(), "10", "nothing is written before all files are known to be there");
         std::fs::create_dir(file("hugetlb.2MB.max")).expect("mkdir");
-        change(both(), |_| Ok(())).expect_err("a file cannot be written");
+        change(both(), |_, _| Ok(false)).expect_err("a file cannot be written");
         assert_eq!(limit(), "10");
         let only = || serde_json::json!({"pids": {"limit": 20}});
-        change(only(), |_| Err(Error::new("systemd refuses"))).expect_err("refused");
+        change(only(), |_, _| Err(Error::new("systemd refuses"))).expect_err("refused");
         assert_eq!(limit(), "10");
-        change(only(), |_| Ok(())).expect("update");
+        change(only(), |_, _| Ok(false)).expect("update");
         assert_eq!(limit(), "20");
+    }
+
+    #[test]
+    fn what_systemd_took_is_taken_back_from_it_too() {
+        let dir = tempfile::tempdir().expect("directory");
+        std::fs::write(dir.path().join("pids.max"), "10").expect("write");
+        let mut record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
+        let groups = record.groups();
+        let resources = serde_json::from_value(serde_json::json!({"pids": {"limit": 20}})).expect("resources");
+        let change = plan(&record, &groups, &resources, &mut Warnings::default()).expect("plan");
+        let told = std::cell::RefCell::new(vec![]);
+        let systemd = |writes: &[Write], _: Option<&Rules>| {
+            told.borrow_mut().push(writes[0].text.clone());
+            // From now on the file refuses.
+            std::fs::remove_file(dir.path().join("pids.max"))
+                .or_else(|_| std::fs::remove_dir(dir.path().join("pids.max")))
+                .expect("remove");
+            std::fs::create_dir(dir.path().join("pids.max")).expect("mkdir");
+            Ok(true)
+        };
+        let e = apply(&change, &mut record, &groups, false, systemd).expect_err("the second write is refused");
+        assert_eq!(told.into_inner(), ["20", "10"]);
+        assert!(e.hint_text().is_some_and(|h| h.contains("could not be restored")), "{e:?}");
+    }
+
+    #[test]
+    fn a_container_without_a_group_is_refused() {
+        let record = Record::default();
+        let e = plan(&record, &record.groups(), &LinuxResources::default(), &mut Warnings::default()).expect_err("no group");
+        assert_eq!(e.to_string(), "cannot update the container: it has no cgroup");
+        let record = Record { paths: [(String::new(), "/no/such/group".into())].into(), ..Record::default() };
+        let resources = serde_json::from_value(serde_json::json!({"pids": {"limit": 20}})).expect("resources");
+        let e = plan(&record, &record.groups(), &resources, &mut Warnings::default()).expect_err("no group");
+        assert!(e.to_string().ends_with("the container has no cgroup /no/such/group"), "{e}");
     }
 }

@@ -83,6 +83,9 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
         Some(libc::EBUSY) if name == "memory.limit_in_bytes" => {
             e.code("E-MEMLOW").hint("the group uses more than that now; raise memory.limit")
         }
+        Some(libc::EINVAL) if name.starts_with("memory.") && name.ends_with("limit_in_bytes") => {
+            e.hint("memory may not exceed memory and swap together: give both limits at once")
+        }
         Some(libc::EINVAL | libc::ERANGE | libc::EACCES) if name == "cpuset.cpus" || name == "cpuset.mems" => {
             // The root group of v2 only has the second file.
             let above = path.parent().and_then(Path::parent);

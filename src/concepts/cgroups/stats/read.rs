@@ -75,9 +75,14 @@ fn cpuacct(dir: PathBuf) -> CpuUsage {
 
 fn cpuset(dir: &Path) -> Cpuset {
     let flag = |name: &str| number(dir, &format!("cpuset.{name}"));
+    // A group of v2 without a list of its own uses what the groups above leave it. (v1 has such a file under another name.)
+    let in_use = |file: &str| match text(dir, &format!("{file}.effective")) {
+        list if list.is_empty() => numbers(&text(dir, file)),
+        list => numbers(&list),
+    };
     Cpuset {
-        cpus: numbers(&text(dir, "cpuset.cpus")),
-        mems: numbers(&text(dir, "cpuset.mems")),
+        cpus: in_use("cpuset.cpus"),
+        mems: in_use("cpuset.mems"),
         cpu_exclusive: flag("cpu_exclusive"),
         mem_hardwall: flag("mem_hardwall"),
         mem_exclusive: flag("mem_exclusive"),
@@ -145,22 +150,34 @@ fn pids(dir: PathBuf, unified: bool) -> Pids {
 }
 
 fn blkio_v1(dir: &Path) -> Blkio {
-    // BFQ counts only what it schedules; the throttling layer counts all.
-    let lines = |names: [&str; 2]| names.into_iter().map(|n| io_lines(&text(dir, n))).find(|l| !l.is_empty()).unwrap_or_default();
+    // BFQ counts only what it schedules; the throttling layer counts all. Most of the rest was CFQ's, or is for debugging BFQ.
+    let first = |names: &[String]| names.iter().map(|n| io_lines(&text(dir, n))).find(|l| !l.is_empty()).unwrap_or_default();
+    let both = |name: &str| first(&[format!("blkio.bfq.{name}_recursive"), format!("blkio.throttle.{name}_recursive")]);
+    let old = |name: &str| first(&[format!("blkio.bfq.{name}_recursive"), format!("blkio.{name}_recursive")]);
     Blkio {
-        io_service_bytes_recursive: lines(["blkio.bfq.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive"]),
-        io_serviced_recursive: lines(["blkio.bfq.io_serviced_recursive", "blkio.throttle.io_serviced_recursive"]),
-        ..Blkio::default()
+        io_service_bytes_recursive: both("io_service_bytes"),
+        io_serviced_recursive: both("io_serviced"),
+        io_queue_recursive: old("io_queued"),
+        io_service_time_recursive: old("io_service_time"),
+        io_wait_time_recursive: old("io_wait_time"),
+        io_merged_recursive: old("io_merged"),
+        io_time_recursive: old("time"),
+        sectors_recursive: old("sectors"),
+        psi: None,
     }
 }
 
-/// Lines such as `8:0 Read 4096`; the line of the grand total names no device.
+/// Lines such as `8:0 Read 4096`, in some files without the operation; the line of the grand total names no device.
 fn io_lines(text: &str) -> Vec<Io> {
     let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (major, minor) = words.next()?.split_once(':')?;
-        let (op, value) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        Some(Io { major: major.parse().ok()?, minor: minor.parse().ok()?, op, value })
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (device, op, value) = match words.as_slice() {
+            [device, op, value] => (device, *op, value),
+            [device, value] => (device, "", value),
+            _ => return None,
+        };
+        let (major, minor) = device.split_once(':')?;
+        Some(Io { major: major.parse().ok()?, minor: minor.parse().ok()?, op: op.to_owned(), value: value.parse().ok()? })
     };
     text.lines().filter_map(line).collect()
 }
@@ -180,6 +197,8 @@ fn blkio_v2(dir: &Path) -> Blkio {
                 "wbytes" => (&mut found.io_service_bytes_recursive, "Write"),
                 "rios" => (&mut found.io_serviced_recursive, "Read"),
                 "wios" => (&mut found.io_serviced_recursive, "Write"),
+                "dbytes" => (&mut found.io_service_bytes_recursive, "Discard"),
+                "dios" => (&mut found.io_serviced_recursive, "Discard"),
                 _ => continue,
             };
             list.extend(value.parse().ok().map(|value| Io { major, minor, op: op.to_owned(), value }));
@@ -221,6 +240,7 @@ mod tests {
         assert_eq!(numbers(""), [0u16; 0]);
         let io = io_lines("259:70000 Read 4096\nTotal 4096\n");
         assert_eq!(io, [Io { major: 259, minor: 70000, op: "Read".into(), value: 4096 }]);
+        assert_eq!(io_lines("8:0 12\n")[0], Io { major: 8, minor: 0, op: String::new(), value: 12 });
         let psi = pressure("some avg10=1.50 avg60=0.00 avg300=0.00 total=7\nfull avg10=0.25 avg60=0.00 avg300=0.00 total=3\n")
             .expect("psi");
         assert_eq!((psi.some.avg10, psi.some.total, psi.full.total), (1.5, 7, 3));
@@ -238,8 +258,11 @@ mod tests {
             ("memory.swap.max", "max\n"),
             ("memory.stat", "anon 60\nfile 40\n"),
             ("pids.current", "2\n"),
+            ("cpuset.cpus", "\n"),
+            ("cpuset.cpus.effective", "0-1\n"),
+            ("cpuset.mems.effective", "0\n"),
             ("pids.max", "max\n"),
-            ("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n253:70000 \n"),
+            ("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n253:70000 \n"),
         ] {
             std::fs::write(dir.path().join(name), text).expect("write");
         }
@@ -250,7 +273,8 @@ mod tests {
         assert_eq!(stats.pids, Pids { current: 2, limit: 0 });
         let value: Vec<u64> =
             stats.blkio.io_service_bytes_recursive.iter().chain(&stats.blkio.io_serviced_recursive).map(|io| io.value).collect();
-        assert_eq!(value, [1, 2, 3, 4]);
+        assert_eq!(value, [1, 2, 5, 3, 4, 6]);
+        assert_eq!((stats.cpuset.cpus.as_slice(), stats.cpuset.mems.as_slice()), ([0, 1].as_slice(), [0].as_slice()));
         let json = serde_json::to_value(&stats).expect("JSON");
         assert_eq!(json["cpu"]["throttling"]["throttledPeriods"], 1);
         assert_eq!(json["memory"]["kernelTCP"]["failcnt"], 0);

@@ -116,9 +116,10 @@ fn pairs(properties: &[(String, Value)]) -> Value {
     Value::Array("(sv)".into(), properties.iter().map(pair).collect())
 }
 
-/// Tells systemd of changed limits, until the next boot.
-pub(super) fn update(unit: &str, user: bool, writes: &[Write]) -> Result<()> {
-    let properties = properties::from_writes(writes)?;
+/// Tells systemd of changed limits, and on v1 of changed device rules, until the next boot.
+pub(super) fn update(unit: &str, user: bool, writes: &[Write], rules: Option<&devices::Rules>) -> Result<()> {
+    let mut properties = properties::from_writes(writes)?;
+    properties.extend(rules.map(properties::devices).unwrap_or_default());
     if properties.is_empty() {
         return Ok(());
     }
