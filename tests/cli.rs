@@ -11,7 +11,7 @@ crate::tests![
     called_runc_it_answers_as_runc,
     wrong_words_cost_one_line_and_the_usage,
     flags_in_every_form_of_go,
-    flags_behind_the_operand_are_not_flags,
+    flags_may_stand_behind_the_operand,
     each_run_of_a_bundle_gets_an_id_of_its_own,
     the_state_root_is_never_the_root_of_the_host,
     each_command_has_help,
@@ -87,13 +87,16 @@ fn flags_in_every_form_of_go() {
     assert_eq!(rrun(&["--systemd-cgroup=false", "--debug=false", "-root", root, "list", "-f", "json"]).ok(), "null\n");
 }
 
-fn flags_behind_the_operand_are_not_flags() {
+fn flags_may_stand_behind_the_operand() {
     let b = Bundle::new(&["true"]);
-    let done = b.rrun(["delete", "x", "--force"]);
-    done.fails_with(
-        "rrun: \"delete\" requires exactly 1 argument(s) (hint: flags such as --force stand before the first operand)",
-    );
+    let done = b.rrun(["delete", "x", "--forse"]);
+    done.fails_with("rrun: \"delete\" requires exactly 1 argument(s) (hint: --forse is no flag of delete)");
+    b.rrun(["delete", "x", "--force"]).ok();
+    b.rrun(["create", "x", "--bundle", "/no/such"]).fails_with("chdir /no/such: no such file or directory");
     b.rrun(["kill", "x", "--all"]).fails_with("container does not exist");
+    // What stands behind the operands of exec is the program's.
+    let done = b.rrun(["exec", "x", "ls", "--tty"]);
+    assert!(done.err.contains("does not exist"), "{done:?}");
     b.rrun(["start", "--", "-x"]).fails_with("container does not exist");
 }
 

@@ -1,4 +1,4 @@
-//! The flags of Go programs, which is what engines send: `-bundle=x`, `--force=false`, no flag after the first operand.
+//! The flags of Go programs, which is what engines send: `-bundle=x`, `--force=false`.
 //!
 //! clap reads GNU flags. This pass runs before it and rewrites each flag to `--long` or `--long=value`, so that a value that
 //! begins with a dash (`--resources -`) cannot be mistaken for a flag, nor an argument for the container (`exec ID ls -l`)
@@ -14,9 +14,9 @@ use crate::suggest::closest;
 /// A command line, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// The flags before the first operand, as `--long` or `--long=value`. A switch that is off does not appear.
+    /// The flags, as `--long` or `--long=value`. A switch that is off does not appear.
     pub flags: Vec<OsString>,
-    /// Everything from the first operand on.
+    /// Everything else.
     pub operands: Vec<OsString>,
 }
 
@@ -27,9 +27,18 @@ impl Split {
     }
 }
 
-/// Takes `args` apart at the first operand or `--`. Unknown flags, missing values and bad switches are errors in the
-/// words of Go's flag package.
-pub fn split<'a>(args: &[OsString], known: impl Iterator<Item = &'a Flag> + Clone) -> Result<Split> {
+/// Where flags may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the first operand: what follows may be for another program (`exec ID ls -l`).
+    Before,
+    /// Behind it too, as in runc: `delete ID --force`. There a word that is no flag is an operand: `kill ID -9`.
+    Anywhere,
+}
+
+/// Takes `args` apart, up to `--`. Unknown flags, missing values and bad switches are errors in the words of Go's flag
+/// package.
+pub fn split<'a>(args: &[OsString], known: impl Iterator<Item = &'a Flag> + Clone, place: Place) -> Result<Split> {
     let mut found = Split::default();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -39,9 +48,18 @@ pub fn split<'a>(args: &[OsString], known: impl Iterator<Item = &'a Flag> + Clon
         }
         if bytes == b"-" || !bytes.starts_with(b"-") {
             found.operands.push(arg.clone());
-            break;
+            if place == Place::Before {
+                break;
+            }
+            continue;
         }
-        let (flag, value) = identify(bytes, known.clone())?;
+        let (flag, value) = match identify(bytes, known.clone()) {
+            Err(_) if !found.operands.is_empty() => {
+                found.operands.push(arg.clone());
+                continue;
+            }
+            identified => identified?,
+        };
         match (flag.takes, value) {
             (Takes::Nothing, value) => switch(&mut found.flags, flag, value)?,
             (_, Some(value)) => found.flags.push(with_value(flag, value)),
@@ -121,7 +139,7 @@ mod tests {
 
     fn run(line: &str) -> Result<Split> {
         let args: Vec<OsString> = line.split(' ').filter(|w| !w.is_empty()).map(OsString::from).collect();
-        split(&args, command("run").expect("a command").all_flags().chain(&HELP))
+        split(&args, command("run").expect("a command").all_flags().chain(&HELP), Place::Before)
     }
 
     fn flags(line: &str) -> Vec<String> {
@@ -153,6 +171,16 @@ mod tests {
     }
 
     #[test]
+    fn flags_may_stand_behind_operands_where_these_are_all_ours() {
+        let args = ["x", "--bundle", "/b", "-9", "-d", "--", "--overlay"].map(OsString::from);
+        let found = split(&args, command("run").expect("a command").all_flags(), Place::Anywhere).expect("parses");
+        assert_eq!(
+            (found.flags, found.operands),
+            (vec!["--bundle=/b".into(), "--detach".into()], ["x", "-9", "--overlay"].map(OsString::from).to_vec())
+        );
+    }
+
+    #[test]
     fn a_value_may_begin_with_a_dash_and_holds_commas() {
         assert_eq!(flags("--pid-file -x,y=z --layer a,b x"), ["--pid-file=-x,y=z", "--layer=a,b"]);
     }
@@ -171,6 +199,6 @@ mod tests {
     #[test]
     fn values_need_not_be_utf_8() {
         let args = [OsString::from("--root"), OsString::from_vec(vec![b'/', 0xff])];
-        assert_eq!(split(&args, GLOBAL.iter()).expect("parses").flags[0].as_bytes(), b"--root=/\xff");
+        assert_eq!(split(&args, GLOBAL.iter(), Place::Before).expect("parses").flags[0].as_bytes(), b"--root=/\xff");
     }
 }

@@ -25,8 +25,8 @@ pub use args::{
     CreateArgs, DeleteArgs, EventsArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb,
 };
 pub use exec::ExecArgs;
-use go_flags::Split;
 pub use go_flags::truth;
+use go_flags::{Place, Split};
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 pub use update::{Resources, UpdateArgs};
@@ -81,7 +81,7 @@ pub fn name_of(argv0: &Path) -> &'static str {
 /// Reads the flags before the command. Apart from [`verb`], so that an error there already finds the log file.
 pub fn global(args: &[OsString], around: &Surroundings) -> std::result::Result<(Global, Rest), Refused> {
     let read = || -> Result<(Global, Rest)> {
-        let split = go_flags::split(args, GLOBAL.iter().chain(&HELP))?;
+        let split = go_flags::split(args, GLOBAL.iter().chain(&HELP), Place::Before)?;
         let flags = typed::read(GLOBAL.iter().chain(&HELP), &split)?;
         let rest = Rest { version: split.has("version"), help: split.has("help"), words: split.operands };
         Ok((global_of(&flags, around)?, rest))
@@ -177,7 +177,9 @@ fn unknown_command(word: &str) -> Error {
 }
 
 fn read_verb(command: &'static Command, words: &[OsString], around: &Surroundings) -> Result<Verb> {
-    let split = go_flags::split(words, command.all_flags().chain(&HELP))?;
+    // Where the operands have no end, they are another program's words.
+    let place = if command.count.1 == usize::MAX { Place::Before } else { Place::Anywhere };
+    let split = go_flags::split(words, command.all_flags().chain(&HELP), place)?;
     if split.has("help") {
         return Ok(Verb::Help(help::of(around.name, command)));
     }
@@ -225,10 +227,7 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
     let error = Error::new(format!("{name}: \"{}\" requires {rule} argument(s)", command.name));
     let late = split.operands.iter().find(|o| o.len() > 1 && o.to_string_lossy().starts_with('-'));
     match late {
-        Some(late) => {
-            Err(error
-                .hint(format!("flags such as {} stand before the first operand", crate::log::value(&late.to_string_lossy()))))
-        }
+        Some(late) => Err(error.hint(format!("{} is no flag of {}", crate::log::value(&late.to_string_lossy()), command.name))),
         None => Err(error),
     }
 }
