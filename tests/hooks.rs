@@ -12,6 +12,8 @@ crate::tests![
     preserved_descriptors_outlive_start_container_hooks,
     a_failing_hook_stops_the_start,
     a_hook_is_killed_at_its_timeout,
+    every_kind_of_hook_has_its_timeout,
+    a_start_container_hook_gets_its_own_environment,
     a_failing_poststart_hook_fails,
     a_failing_poststop_hook_warns,
     wrong_hooks_are_refused,
@@ -131,6 +133,31 @@ fn a_hook_is_killed_at_its_timeout() {
     let b = hooked("createRuntime", hook, &["true"]);
     b.run().fails_with("error running createRuntime hook #0: hook ran past specified timeout of 1.0s");
     b.assert_no_trace();
+}
+
+fn every_kind_of_hook_has_its_timeout() {
+    for kind in ["prestart", "createContainer", "startContainer", "poststart", "poststop"] {
+        let mut hook = sh("sleep 600");
+        hook["timeout"] = json!(1);
+        let b = hooked(kind, hook, if kind == "poststart" { &["sleep", "600"] } else { &["true"] });
+        let text = format!("error running {kind} hook #0: hook ran past specified timeout of 1.0s");
+        let done = b.run();
+        // After the end a failure is only told.
+        assert_eq!(done.code, i32::from(kind != "poststop"), "{kind}: {done:?}");
+        assert!(done.err.contains(&text), "{kind}: {done:?}");
+        b.assert_no_trace();
+    }
+}
+
+fn a_start_container_hook_gets_its_own_environment() {
+    let mut hook = sh("env > /seen");
+    hook["env"] = json!(["PATH=/bin", "A=b"]);
+    let b = hooked("startContainer", hook, &["cat", "/seen"]);
+    let mut run = b.write().command(["run", &b.id]);
+    let out = Done::from(run.env("SECRET", "of the caller").output().expect("start rrun")).ok();
+    let mut lines: Vec<&str> = out.lines().filter(|l| !l.starts_with("PWD=") && !l.starts_with("SHLVL=")).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["A=b", "PATH=/bin"]);
 }
 
 fn a_failing_poststart_hook_fails() {

@@ -15,6 +15,10 @@ crate::tests![
     the_mount_namespace_of_the_host_is_refused,
     names_are_set,
     clocks_are_offset,
+    clocks_may_be_set_back,
+    exec_reads_the_same_clocks,
+    clocks_are_offset_in_a_user_namespace,
+    wrong_offsets_are_refused,
     the_cgroup_namespace_hides_the_group,
     loopback_is_up,
 ];
@@ -144,6 +148,54 @@ fn clocks_are_offset() {
     let [monotonic, boottime] = ["monotonic", "boottime"].map(|c| witness["clocks"][c].as_f64().expect("seconds"));
     assert!(monotonic >= 100_000.0, "{monotonic}");
     assert!((boottime - uptime - 200_000.0).abs() < 60.0, "{boottime} inside, {uptime} outside");
+}
+
+fn offset(offsets: Value, args: &[&str]) -> Bundle {
+    let mut b = Bundle::new(args);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "time"}));
+    b.config["linux"]["timeOffsets"] = offsets;
+    b
+}
+
+fn clocks_may_be_set_back() {
+    // Not below zero: the machine has run for longer.
+    let mut b = offset(json!({"monotonic": {"secs": -5, "nanosecs": 250_000_000}, "boottime": {"nanosecs": 7}}), &[]);
+    let witness = b.witness();
+    assert_eq!(witness["timens_offsets"], json!({"monotonic": [-5, 250_000_000], "boottime": [0, 7]}));
+    let offset = |file: &str| std::fs::read_to_string(file).expect("offsets");
+    assert!(offset("/proc/self/timens_offsets").split_whitespace().all(|w| w.parse::<i64>().map_or(true, |n| n == 0)));
+}
+
+fn exec_reads_the_same_clocks() {
+    let b = offset(json!({"monotonic": {"secs": 1_000_000}, "boottime": {"secs": 2_000_000}}), &["sleep", "100"]);
+    b.run_detached();
+    let seen: Value = serde_json::from_str(&b.rrun(["exec", &b.id, "witness"]).ok()).expect("JSON");
+    assert_eq!(seen["timens_offsets"], json!({"monotonic": [1_000_000, 0], "boottime": [2_000_000, 0]}));
+    let [monotonic, boottime] = ["monotonic", "boottime"].map(|c| seen["clocks"][c].as_i64().expect("seconds"));
+    assert!(monotonic >= 1_000_000 && boottime >= 2_000_000, "{seen}");
+    let of_init = std::fs::read_link(format!("/proc/{}/ns/time", b.state()["pid"])).expect("link");
+    assert_eq!(seen["namespaces"]["time"], json!(of_init.to_string_lossy()));
+}
+
+fn clocks_are_offset_in_a_user_namespace() {
+    let mut b = offset(json!({"boottime": {"secs": 3_000_000}}), &[]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user"}));
+    b.config["linux"]["uidMappings"] = map.clone();
+    b.config["linux"]["gidMappings"] = map;
+    let witness = b.witness();
+    assert!(witness["clocks"]["boottime"].as_i64().is_some_and(|s| s >= 3_000_000), "{witness}");
+}
+
+fn wrong_offsets_are_refused() {
+    let refused = |offsets: Value, text: &str| offset(offsets, &["true"]).run().fails_with(text);
+    refused(json!({"realtime": {"secs": 1}}), "only monotonic and boottime can be shifted");
+    refused(json!({"boottime": {"nanosecs": 1_000_000_000}}), "nanosecs is not below 1000000000");
+    // A clock of the container may not start below zero.
+    refused(json!({"boottime": {"secs": -4_000_000_000i64}}), "numerical result out of range");
+    let mut b = offset(json!({"boottime": {"secs": 1}}), &["true"]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("array").retain(|n| n["type"] != "time");
+    b.run().fails_with("time namespace offsets specified, but time namespace isn't enabled in the config");
 }
 
 fn the_cgroup_namespace_hides_the_group() {

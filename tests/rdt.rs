@@ -12,6 +12,7 @@ crate::tests![
     nothing_asked_leaves_it_alone if lacks_resctrl,
     a_class_of_its_own_goes_with_the_container if lacks_resctrl,
     a_named_class_stays if lacks_resctrl,
+    schemata_are_written if lacks_resctrl,
     a_named_class_without_schemas_must_be_there if lacks_resctrl,
     what_is_executed_later_is_in_the_class if lacks_resctrl,
     a_group_that_counts_goes_with_the_container if lacks_monitoring,
@@ -125,6 +126,22 @@ fn a_named_class_stays() {
     assert!(tasks(&class.name()).contains(&b.state()["pid"].to_string()));
     b.rrun(["delete", "--force", &b.id]).ok();
     assert!(class.0.is_dir());
+}
+
+fn schemata_are_written() {
+    let all = std::fs::read_to_string(root().expect("mounted").join("schemata")).expect("schemata");
+    let line = |name: &str| all.lines().map(str::trim).find(|l| l.starts_with(name)).map(str::to_owned);
+    let mut b = Bundle::new(&["sleep", "100"]);
+    // What the root has, every class may have.
+    b.config["linux"]["intelRdt"] = json!({"schemata": all.lines().map(str::trim).collect::<Vec<_>>()});
+    for (key, name) in [("l3CacheSchema", "L3:"), ("memBwSchema", "MB:")] {
+        if let Some(line) = line(name) {
+            b.config["linux"]["intelRdt"][key] = json!(line);
+        }
+    }
+    b.run_detached();
+    let own = std::fs::read_to_string(root().expect("mounted").join(&b.id).join("schemata")).expect("schemata");
+    assert_eq!(own, all);
 }
 
 fn a_named_class_without_schemas_must_be_there() {

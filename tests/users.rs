@@ -15,6 +15,7 @@ crate::tests![
     a_user_namespace_can_be_joined_by_path,
     other_namespaces_can_be_joined_beside_a_new_user_namespace,
     the_rootfs_may_lie_behind_a_closed_directory,
+    groups_have_a_map_of_their_own,
     a_refused_map_names_the_field,
 ];
 
@@ -85,6 +86,20 @@ fn the_rootfs_may_lie_behind_a_closed_directory() {
     std::fs::set_permissions(b.path(), std::fs::Permissions::from_mode(0o700)).expect("chmod");
     chown(b.path(), Some(0), Some(0)).expect("chown");
     b.run().ok();
+}
+
+fn groups_have_a_map_of_their_own() {
+    let mut b = mapped(&["sh", "-c", "id -G; touch /made"]);
+    b.config["linux"]["gidMappings"] = json!([
+        {"containerID": 0, "hostID": 200_000, "size": 10}, {"containerID": 50, "hostID": 300_000, "size": 1},
+    ]);
+    b.config["process"]["user"] = json!({"uid": 0, "gid": 3, "additionalGids": [50, 4]});
+    assert_eq!(b.run().ok(), "3 4 50\n");
+    assert_eq!(std::fs::metadata(b.rootfs().join("made")).expect("made").gid(), 200_003);
+    b.config["process"]["user"]["additionalGids"] = json!([49]);
+    let done = b.run();
+    done.fails_with("cannot set gid to unmapped user in user namespace");
+    done.fails_with("additionalGids 49 is outside linux.gidMappings (0-9, 50-50)");
 }
 
 fn a_refused_map_names_the_field() {

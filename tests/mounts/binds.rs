@@ -107,7 +107,7 @@ fn a_bind_takes_no_data() {
 }
 
 /// Most filesystems can be id-mapped since Linux 5.12; tmpfs, on which a test may run, since 6.3.
-fn lacks_id_maps() -> Option<&'static str> {
+pub fn lacks_id_maps() -> Option<&'static str> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
     let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
     let old = (numbers.next(), numbers.next()) < (Some(6), Some(3));
@@ -115,7 +115,8 @@ fn lacks_id_maps() -> Option<&'static str> {
     (old && kind.stdout.starts_with(b"tmpfs")).then_some("no id maps on tmpfs")
 }
 
-fn mapping(container: u32, host: u32) -> Value {
+/// Ten ids.
+pub fn mapping(container: u32, host: u32) -> Value {
     json!([{"containerID": container, "hostID": host, "size": 10}])
 }
 

@@ -1,10 +1,12 @@
 //! Mounts: every option, every kind, and what a hostile image can do about them.
 
 mod binds;
+mod idmap;
 mod kinds;
 mod options;
 mod places;
 mod propagation;
+mod recursive;
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +17,16 @@ use crate::support::*;
 
 /// The tests of all parts.
 pub fn tests() -> Vec<Test> {
-    [binds::tests(), kinds::tests(), options::tests(), places::tests(), propagation::tests()].into_iter().flatten().collect()
+    let parts = [
+        binds::tests(),
+        idmap::tests(),
+        kinds::tests(),
+        options::tests(),
+        places::tests(),
+        propagation::tests(),
+        recursive::tests(),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 const INFO: [&str; 2] = ["cat", "/proc/self/mountinfo"];
