@@ -2,6 +2,7 @@
 
 mod actions;
 mod foretold;
+mod measure;
 mod oracle;
 mod profiles;
 mod program;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 use actions::*;
 use foretold::*;
+use measure::*;
 use oracle::*;
 use program::{Door, program, program_i386};
 
@@ -24,6 +26,7 @@ crate::tests![
     other_architectures_decide_as_libseccomp_does if lacks_libseccomp,
     profiles_of_engines_decide_as_libseccomp_does if lacks_libseccomp,
     podmans_profile_decides_as_libseccomp_does if lacks_podmans_profile,
+    the_filter_of_an_engines_profile_is_small,
     blocked_calls_return_the_profiles_errno,
     a_filter_works_without_no_new_privileges,
     a_profile_need_not_know_the_calls_of_rrun,
