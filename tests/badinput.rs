@@ -13,6 +13,7 @@ crate::tests![
     missing_files,
     nothing_of_a_refused_bundle_is_kept_by_create,
     misspelt_keys_warn_and_strict_refuses,
+    what_is_for_other_platforms_warns,
     unknown_capabilities_warn,
     null_means_not_there,
     truncated_configs_never_crash,
@@ -176,6 +177,23 @@ fn misspelt_keys_warn_and_strict_refuses() {
     assert!(done.err.contains("unknown key seccomp - did you mean linux.seccomp? It has NO effect"), "{done:?}");
     b.rrun(["--strict", "run", &b.id]).fails_with(warning);
     b.assert_no_trace();
+}
+
+fn what_is_for_other_platforms_warns() {
+    for (pointer, value, warning) in [
+        ("/windows", json!({"layerFolders": ["/x"]}), "the section windows is for another platform. It has NO effect"),
+        ("/solaris", json!({"milestone": "x"}), "the section solaris is for another platform. It has NO effect"),
+        ("/zos", json!({}), "the section zos is for another platform. It has NO effect"),
+        ("/freebsd", json!({}), "the section freebsd is for another platform. It has NO effect"),
+        ("/process/commandLine", json!("cmd"), "the key process.commandLine has NO effect: it is for Windows"),
+        ("/process/user/username", json!("me"), "the key process.user.username has NO effect: it is for Windows"),
+    ] {
+        let mut b = Bundle::new(&["echo", "ran"]);
+        set(&mut b.config, pointer, value);
+        let done = b.run();
+        assert!(done.code == 0 && done.out == "ran\n" && done.err.contains(warning), "{pointer}: {done:?}");
+        b.rrun(["--strict", "run", &b.id]).fails_with(warning);
+    }
 }
 
 fn unknown_capabilities_warn() {

@@ -6,6 +6,7 @@ use crate::support::*;
 
 crate::tests![
     limits_are_as_given,
+    every_type_is_limited,
     limits_are_as_given_in_a_user_namespace,
     what_cannot_be_set_is_refused,
     a_hard_limit_above_the_hosts_is_refused if host_may_raise_limits,
@@ -43,6 +44,35 @@ fn limits_are_as_given() {
     let mut b = Bundle::new(&["witness"]);
     limited(&mut b);
     assert_limited(&mut b);
+}
+
+fn every_type_is_limited() {
+    let mut b = Bundle::new(&["witness"]);
+    let large = 1_u64 << 40;
+    let limits = [
+        ("AS", large),
+        ("CORE", 1),
+        ("CPU", 1000),
+        ("DATA", large),
+        ("FSIZE", large),
+        ("LOCKS", 3),
+        ("MEMLOCK", 4096),
+        ("MSGQUEUE", 4097),
+        ("NICE", 0),
+        ("NOFILE", 64),
+        ("NPROC", 1000),
+        ("RSS", large),
+        ("RTPRIO", 0),
+        ("RTTIME", 5),
+        ("SIGPENDING", 6),
+        ("STACK", 1 << 23),
+    ];
+    let all = limits.map(|(name, n)| json!({"type": format!("RLIMIT_{name}"), "soft": n, "hard": n}));
+    b.config["process"]["rlimits"] = json!(all);
+    let w = b.witness();
+    for (name, n) in limits {
+        assert_eq!(w["rlimits"][format!("RLIMIT_{name}")], json!({"soft": n, "hard": n}), "{name}");
+    }
 }
 
 fn limits_are_as_given_in_a_user_namespace() {
