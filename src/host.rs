@@ -27,6 +27,11 @@ pub struct Cgroups {
     pub v1: Vec<Hierarchy>,
     /// The v2 hierarchy: on a hybrid host without controllers beside v1, else the only one.
     pub v2: Option<Hierarchy>,
+    /// The user whose part of a hierarchy ruled by systemd is rrun's: its effective user, as the outside of its user namespace
+    /// numbers it.
+    pub owner: u32,
+    /// Pure v2, without privilege: rrun's own group was delegated to it (`Delegate=` of a service), but not what lies around.
+    pub only_below: bool,
 }
 
 /// One mounted cgroup hierarchy.
@@ -42,19 +47,69 @@ pub struct Hierarchy {
     pub own: std::path::PathBuf,
 }
 
+impl Hierarchy {
+    /// rrun's own group as a path below the mount point. One outside of what is mounted there counts as its root.
+    pub fn below(&self) -> std::path::PathBuf {
+        match self.own.strip_prefix(&self.root) {
+            Ok(below) if !below.components().any(|c| c == std::path::Component::ParentDir) => below.to_owned(),
+            _ => std::path::PathBuf::new(),
+        }
+    }
+
+    /// The directory of rrun's own group.
+    pub fn directory(&self) -> std::path::PathBuf {
+        // Joined part by part: an empty path would leave a slash at the end.
+        self.below().components().fold(self.mountpoint.clone(), |dir, part| dir.join(part))
+    }
+}
+
 impl Host {
     /// Asks the kernel.
     pub fn ask() -> Result<Self> {
         let read = |path: &str| std::fs::read_to_string(path).at(|| format!("read {path}"));
         let euid = nix::unistd::geteuid().as_raw();
         let egid = nix::unistd::getegid().as_raw();
-        let initial = read("/proc/self/uid_map")?.split_whitespace().eq(["0", "0", "4294967295"]);
-        let cgroups = Cgroups::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
-        Ok(Self { euid, egid, rootless: euid != 0 || !initial, cgroups })
+        let map = read("/proc/self/uid_map")?;
+        let rootless = euid != 0 || !is_initial(&map);
+        let mut cgroups = Cgroups::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+        if rootless {
+            cgroups.owner = outside(&map, euid).unwrap_or(euid);
+            cgroups.only_below = cgroups.is_only_below();
+        }
+        Ok(Self { euid, egid, rootless, cgroups })
     }
 }
 
+/// Whether rrun lacks root's rights over the host: what [`Host::ask`] finds, without the rest of its questions.
+pub fn is_rootless() -> bool {
+    !nix::unistd::geteuid().is_root() || !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_initial(&map))
+}
+
+/// Whether a uid_map is that of the initial user namespace.
+fn is_initial(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The id outside of the user namespace with this map.
+fn outside(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(|n| n.parse::<u32>().ok());
+        let (inside, outside, size) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        id.checked_sub(inside).filter(|offset| *offset < size).map(|offset| outside + offset)
+    })
+}
+
 impl Cgroups {
+    fn is_only_below(&self) -> bool {
+        use nix::unistd::{AccessFlags, faccessat};
+        let may_make = |dir: &std::path::Path| {
+            faccessat(crate::sys::fd::cwd(), dir, AccessFlags::W_OK, nix::fcntl::AtFlags::AT_EACCESS).is_ok()
+        };
+        let Some(v2) = self.v2.as_ref().filter(|_| self.is_unified()) else { return false };
+        let own = v2.directory();
+        own != v2.mountpoint && may_make(&own) && !own.parent().is_some_and(may_make)
+    }
+
     /// Reads the hierarchies from the texts of /proc/self/mountinfo and /proc/self/cgroup (proc(5), cgroups(7)).
     pub fn parse(mountinfo: &str, own: &str) -> Self {
         let mut found = Self::default();
@@ -243,6 +298,13 @@ mod tests {
         let info = "30 25 0:27 / /sys rw shared:9 - sysfs sysfs rw\n31 30 0:28 / /sys/fs/resctrl rw - resctrl none rw,mba_MBps\n";
         assert_eq!(Resctrl::mounted(info), Some(("/sys/fs/resctrl".into(), true)));
         assert_eq!(Resctrl::mounted("30 25 0:27 / /resctrl rw - tmpfs resctrl rw\n"), None);
+    }
+
+    #[test]
+    fn ids_are_followed_outside() {
+        assert_eq!(outside("0 1000 1\n1 100000 65536\n", 0), Some(1000));
+        assert_eq!(outside("0 1000 1\n1 100000 65536\n", 2), Some(100_001));
+        assert_eq!(outside("0 1000 1\n", 1), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod ps;
 mod rdt;
 mod readme;
 mod rootfs;
+mod rootless;
 mod scheduling;
 mod seccomp;
 mod signals;

@@ -36,7 +36,7 @@ pub struct NamespacesPlan {
     pub clone_flags: u64,
     /// Joined by init or the joiner, the mount namespace last (it changes what paths mean).
     pub joins: Vec<Join>,
-    /// Joined by the parent just before the clone: setns(2) of a PID namespace moves only children.
+    /// Joined just before the clone by who clones init: setns(2) of a PID namespace moves only children.
     pub pid: Option<Join>,
     /// The user namespace to join, after all others.
     pub user: Option<Join>,
@@ -166,11 +166,16 @@ pub fn join(join: &Join, file: &OwnedFd) -> Result<()> {
     })
 }
 
-/// Joins all but pid and user. Those refused for lack of privilege are tried again by [`join_refused`] after the user
+/// What is to be joined but the user namespace, with the files; the PID namespace only if its file is still there.
+fn others<'a>(plan: &'a NamespacesPlan, opened: &'a Opened) -> impl Iterator<Item = (&'a Join, &'a OwnedFd)> {
+    plan.joins.iter().zip(&opened.joins).chain(plan.pid.iter().zip(&opened.pid))
+}
+
+/// Joins all but the user namespace. Those refused for lack of privilege are tried again by [`join_refused`] after the user
 /// namespace was joined, which may own them.
 pub fn join_all(plan: &NamespacesPlan, opened: &Opened) -> Result<u64> {
     let mut refused = 0;
-    for (item, file) in plan.joins.iter().zip(&opened.joins) {
+    for (item, file) in others(plan, opened) {
         match join(item, file) {
             Err(e) if e.errno() == Some(libc::EPERM) && plan.user.is_some() => refused |= item.flag,
             done => done?,
@@ -181,11 +186,7 @@ pub fn join_all(plan: &NamespacesPlan, opened: &Opened) -> Result<u64> {
 
 /// Joins what [`join_all`] was refused.
 pub fn join_refused(plan: &NamespacesPlan, opened: &Opened, refused: u64) -> Result<()> {
-    plan.joins
-        .iter()
-        .zip(&opened.joins)
-        .filter(|(item, _)| refused & item.flag != 0)
-        .try_for_each(|(item, file)| join(item, file))
+    others(plan, opened).filter(|(item, _)| refused & item.flag != 0).try_for_each(|(item, file)| join(item, file))
 }
 
 /// Inside, after the move into the groups: a cgroup namespace whose root is the container's own group.

@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub state_dir: PathBuf,
     /// Who makes groups.
     pub driver: cgroups::Driver,
+    /// Whether groups that nobody asked for may be missing if they cannot be made (`--rootless`).
+    pub tolerant: bool,
     /// The command line.
     pub args: &'a CreateArgs,
     /// Whether rrun starts the container itself (`run`) and needs no gate.
@@ -130,8 +132,9 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let process = spec.process().as_ref().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
     let namespaces = namespaces::plan(spec)?;
     let new_user = namespaces.clone_flags & libc::CLONE_NEWUSER as u64 != 0;
-    let users = users::plan(spec, host, new_user);
-    let cgroups = cgroups::plan(spec, host, request.id, request.driver, warnings)?;
+    let own = Capabilities::ask()?;
+    let users = users::plan(spec, host, &own, new_user);
+    let cgroups = cgroups::plan(spec, host, request.id, request.driver, request.tolerant, warnings)?;
     let cgroup_dirs: Vec<(String, PathBuf)> = match namespaces.has("cgroup") {
         true => vec![],
         false => cgroups.record().paths.into_iter().collect(),
@@ -157,7 +160,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
         rdt: rdt::plan(spec, request.id, crate::host::Resctrl::ask)?,
-        process: plan_process(spec, process, keyring.as_deref(), namespaces.has("user"), &stdio, warnings)?,
+        process: plan_process(spec, process, keyring.as_deref(), own, namespaces.has("user"), &stdio, warnings)?,
         stdio,
         notify: request.notify.clone(),
         hooks,
@@ -171,12 +174,12 @@ fn plan_process(
     spec: &Spec,
     process: &Process,
     keyring: Option<&str>,
+    own: Capabilities,
     user_namespace: bool,
     stdio: &stdio::StdioPlan,
     warnings: &mut Warnings,
 ) -> Result<ProcessPlan> {
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
-    let own = Capabilities::ask()?;
     let available = if user_namespace { own.in_user_namespace() } else { own };
     let plan = ProcessPlan {
         identity: identity::plan(process, stdio::environment(stdio))?,
@@ -193,7 +196,12 @@ fn plan_process(
 impl Plan {
     /// Whether init can do nothing before the parent has done its part.
     pub fn needs_parent(&self) -> bool {
-        self.users.is_some() || self.namespaces.time_offsets.is_some() || self.cgroups.needs_pid()
+        self.writes_of_init() || self.cgroups.needs_pid()
+    }
+
+    /// Whether the parent must write to files of init in /proc, which are its user's only while init is dumpable.
+    pub fn writes_of_init(&self) -> bool {
+        self.users.is_some() || self.namespaces.time_offsets.is_some()
     }
 
     /// Whether init must stop while its namespaces are there and its root is not yet entered.

@@ -1,15 +1,16 @@
-//! `exec`: one more process in a running container. The same handshake with fewer rows, one clone, no helper.
+//! `exec`: one more process in a running container. The same handshake with fewer rows, one clone (two without privilege).
 //!
 //! The container is hostile: its processes may watch for the newcomer, and its files may lie. So the process is out of their
 //! reach from its first moment (not dumpable), holds no handle of the host, and looks at the image only after it is inside.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::announce::{Announce, announce};
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{become_program, fail, ready, take_attributes, take_terminal};
+use super::joiner;
 use super::laps::Laps;
 use super::stdio::{self, Stdio};
 use crate::concepts::{cgroups, limits, lsm, rdt, scheduling, seccomp, users};
@@ -56,31 +57,41 @@ pub fn exec(
 ) -> Result<Executed> {
     let mut stdio = stdio::prepare(&plan.stdio)?;
     let (channel, inner) = Channel::pair()?;
-    if nix::unistd::geteuid().is_root() {
-        prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
-    }
+    prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
     // setns of a PID namespace moves only children: the newcomer is born inside.
     let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
-    let pid_flag = plan.namespaces & libc::CLONE_NEWPID as u64;
-    if pid_flag != 0 {
-        setns(init.as_fd(), pid_flag).at(|| "join the container's pid namespace")?;
-    }
+    let [pid_flag, user_flag] = [libc::CLONE_NEWPID, libc::CLONE_NEWUSER].map(|flag| plan.namespaces & flag as u64);
+    let by_joiner = match join_pid(init, pid_flag) {
+        Err(e) if e.errno() == Some(libc::EPERM) && user_flag != 0 => true,
+        joined => joined.map(|()| false)?,
+    };
     if let Some(initial) = &plan.affinity.initial {
         // The newcomer is born with it, and keeps it until it is in the container's groups.
         scheduling::apply_affinity(initial, 0)?;
     }
     let group = join.v2.take();
-    let cloned = laps.step(Step::Clone, || clone3(0, group.as_ref().map(|g| g.as_fd())).at(|| "clone3 into the container"))?;
+    let cloned = laps.step(Step::Clone, || {
+        let cgroup = group.as_ref().filter(|_| !by_joiner).map(|g| g.as_fd());
+        clone3(0, cgroup).at(|| "clone3 into the container")
+    })?;
     let (pid, pidfd) = match cloned {
         Cloned::Child => {
-            drop(group);
-            inside(plan, inner, init, join, &stdio, [channel.number(), own.as_raw_fd()], laps)
+            [channel.number(), own.as_raw_fd()].into_iter().for_each(close_copy);
+            let mut entered = pid_flag;
+            if by_joiner {
+                entered |= user_flag;
+                joiner::between(&inner, 0, group, || setns(init.as_fd(), entered).at(|| "join the container's user namespace"));
+            } else {
+                drop(group);
+            }
+            inside(plan, inner, init, join, &stdio, entered, laps)
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd")?));
     drop((inner, join, group));
-    if pid_flag != 0 {
+    let (pidfd, pid) = if by_joiner { joiner::take_over(&channel, pidfd)? } else { (pidfd, pid) };
+    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd")?));
+    if pid_flag != 0 && !by_joiner {
         setns(own.as_fd(), pid_flag).at(|| "return to the own PID namespace")?;
     }
     state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
@@ -102,11 +113,19 @@ pub fn exec(
     Ok(Executed { pid, pidfd, master, stdio })
 }
 
+fn join_pid(init: &OwnedFd, flag: u64) -> Result<()> {
+    if flag == 0 { Ok(()) } else { setns(init.as_fd(), flag).at(|| "join the container's pid namespace") }
+}
+
 fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Result<Option<OwnedFd>> {
     let wrap = |e: Error| e.context("unable to start container process");
     let mut master = None;
     loop {
         match channel.receive()? {
+            Some((Msg::NeedIdMaps, _)) => {
+                cgroups::attach(&state.cgroups, pid).map_err(wrap)?;
+                channel.send(&Msg::Go(vec![]), None)?;
+            }
             Some((Msg::Terminal, fd)) => master = fd,
             Some((Msg::SeccompFd, Some(listener))) => {
                 let (path, metadata) = plan
@@ -132,18 +151,17 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
     }
 }
 
-/// Inside: the short list.
+/// Inside: the short list. `entered`: the kinds of namespaces that this process was born in.
 fn inside(
     plan: &mut ExecPlan,
     channel: Channel,
     init: &OwnedFd,
     join: cgroups::Join,
     stdio: &Stdio,
-    parent_only: [RawFd; 2],
+    entered: u64,
     laps: &Laps,
 ) -> ! {
-    parent_only.into_iter().for_each(close_copy);
-    let made = enter(plan, &channel, init, join, stdio, laps);
+    let made = enter(plan, &channel, init, join, stdio, entered, laps);
     let program = made.and_then(|program| ready(&channel).map(|_| program)).unwrap_or_else(|e| fail(&channel, e));
     let Err(error) = become_program(&plan.process, &channel, &program, laps);
     fail(&channel, error)
@@ -155,18 +173,23 @@ fn enter(
     init: &OwnedFd,
     join: cgroups::Join,
     stdio: &Stdio,
+    entered: u64,
     laps: &Laps,
 ) -> Result<std::ffi::CString> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     Foreground::reset_in_child()?;
     // First of all: everything this process does counts against the container's limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&join))?;
+    if join.by_systemd {
+        channel.send(&Msg::NeedIdMaps, None)?;
+        channel.wait_go()?;
+    }
     drop(join);
     if let Some(last) = &plan.affinity.last {
         // The group's cpuset gave it all CPUs of the group.
         step(Step::Scheduling, &mut || scheduling::apply_affinity(last, 0))?;
     }
-    let others = plan.namespaces & !(libc::CLONE_NEWPID as u64);
+    let others = plan.namespaces & !entered;
     if others != 0 {
         // One call for all kinds, by the handle of init: nothing can be exchanged between two of them.
         step(Step::Join, &mut || setns(init.as_fd(), others).at(|| "join the container's namespaces"))?;

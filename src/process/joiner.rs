@@ -2,7 +2,8 @@
 //!
 //! A new namespace belongs to the user namespace of its maker, and a process in a new user namespace has no rights over
 //! namespaces of others. So when a user namespace is joined, or a new one is combined with joins, one process joins first,
-//! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends.
+//! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends. `exec` without privilege needs
+//! one too: only who is in the container's user namespace may join its PID namespace, and that moves only children.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -18,25 +19,30 @@ use crate::concepts::namespaces;
 use crate::error::{At, Error, Result};
 use crate::sys::process::{Cloned, clone3, exit_now};
 
-/// The joiner's life: joins, clones init, tells the parent, ends.
+/// The joiner's life on the way to init.
 pub fn run(birth: Birth, flags: u64, group: Option<OwnedFd>) -> ! {
+    between(&birth.channel, flags, group, || join(&birth));
+    init::run(birth)
+}
+
+/// In the joiner: joins, clones its sibling into `group`, tells the parent, ends. Returns in the sibling alone.
+pub fn between(channel: &Channel, flags: u64, group: Option<OwnedFd>, join: impl FnOnce() -> Result<()>) {
     let made = pipe2(OFlag::O_CLOEXEC).at(|| "make a pipe").and_then(|turn| {
-        join(&birth)?;
+        join()?;
         let cgroup = group.as_ref().map(|fd| fd.as_fd());
         let cloned = clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner")?;
         Ok((cloned, turn))
     });
-    let sent = match &made {
-        Ok((Cloned::Parent { pid, pidfd }, _)) => birth.channel.send(&Msg::Joined(*pid), Some(pidfd.as_fd())),
-        Err(error) => birth.channel.send(&Msg::Failed(error.clone()), None),
-        Ok((Cloned::Child, _)) => Ok(()),
+    let sent = match made {
+        Ok((Cloned::Parent { pid, pidfd }, _)) => channel.send(&Msg::Joined(pid), Some(pidfd.as_fd())),
+        Err(error) => channel.send(&Msg::Failed(error), None),
+        Ok((Cloned::Child, (turn, joiners_end))) => {
+            drop(joiners_end);
+            // Both speak on one socket. The first word must be the joiner's: its sibling waits until it has spoken and is gone.
+            File::from(turn).read_to_end(&mut Vec::new()).ok();
+            return;
+        }
     };
-    if let Ok((Cloned::Child, (turn, joiners_end))) = made {
-        drop((group, joiners_end));
-        // Both speak on one socket. The first word must be the joiner's: init waits until that one has spoken and is gone.
-        File::from(turn).read_to_end(&mut Vec::new()).ok();
-        init::run(birth)
-    }
     exit_now(i32::from(sent.is_err()))
 }
 

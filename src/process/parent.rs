@@ -186,18 +186,19 @@ fn split(
 ) -> Result<(OwnedFd, i32)> {
     // Init must be out of reach of a neighbour in a joined PID namespace from its first moment (CVE-2016-9962). Without
     // privilege the parent could not write the maps of a process it may not look into; there init does it itself.
-    if nix::unistd::geteuid().is_root() {
+    if nix::unistd::geteuid().is_root() || !plan.writes_of_init() {
         prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
     }
-    let own_pid_namespace = match &made.opened.pid {
+    let (flags, needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
+    // The joiner does it itself: a user namespace that it joins before may be what gives the right to.
+    let own_pid_namespace = match made.opened.pid.take_if(|_| !needs_joiner) {
         Some(file) => {
             let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
-            namespaces::join(plan.namespaces.pid.as_ref().expect("opened because planned"), file)?;
+            namespaces::join(plan.namespaces.pid.as_ref().expect("opened because planned"), &file)?;
             Some(own)
         }
         None => None,
     };
-    let (flags, needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
     let group = made.join.v2.take();
     let cgroup = group.as_ref().map(|fd| fd.as_fd());
     let birth = |joined| Birth {

@@ -79,15 +79,7 @@ impl StateRoot {
             opened => return opened,
         }
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o1700).create(path);
-        made.at(|| format!("mkdir {}", path.display())).map_err(|e| {
-            let e = e.code("E-ROOTDIR");
-            let refused = matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS));
-            if refused {
-                e.hint("the state root may not be made there; set XDG_RUNTIME_DIR (a login does), or give --root DIR")
-            } else {
-                e
-            }
-        })?;
+        made.at(|| format!("mkdir {}", path.display())).map_err(not_there)?;
         Self::open(path)
     }
 
@@ -122,6 +114,17 @@ impl StateRoot {
     }
 }
 
+/// State cannot be kept at the place.
+fn not_there(e: Error) -> Error {
+    let e = e.code("E-ROOTDIR");
+    match e.errno() {
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
+            e.hint("state may not be kept there; set XDG_RUNTIME_DIR (a login does), or give --root DIR")
+        }
+        _ => e,
+    }
+}
+
 /// `container does not exist`, and the id that was probably meant.
 fn no_container(id: &str, root: &Path, ids: &[String]) -> Error {
     let similar = closest(id, ids.iter().map(String::as_str)).map_or_else(String::new, |near| format!(", similar: {near}"));
@@ -140,7 +143,7 @@ impl StateDir {
                     .code("E-EXISTS")
                     .hint(format!("choose another id, or remove it: rrun delete {id}")));
             }
-            made => made.at(|| format!("mkdir {}", root.path.join(id).display()))?,
+            made => made.at(|| format!("mkdir {}", root.path.join(id).display())).map_err(not_there)?,
         }
         let mut dir = root.container(id)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC;

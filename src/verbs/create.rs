@@ -45,6 +45,7 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
             name: global.name,
             state_dir,
             driver: global.driver,
+            tolerant: global.rootless.unwrap_or(host.rootless),
             args,
             starts,
             foreground,

@@ -165,17 +165,11 @@ fn surroundings(argv0: &OsString) -> Surroundings {
         name: cli::name_of(Path::new(argv0)),
         cwd: std::env::current_dir().ok(),
         // Asked only where the answer changes something.
-        rootless: runtime_dir.is_some() && is_rootless(),
+        rootless: runtime_dir.is_some() && crate::host::is_rootless(),
         runtime_dir,
         strict: set("RRUN_STRICT").is_some_and(|v| cli::truth(v.as_encoded_bytes()) != Some(false)),
         is_bundle: |dir| dir.join("config.json").is_file(),
     }
-}
-
-/// As [`crate::host::Host`] asks it, without the rest of its questions.
-fn is_rootless() -> bool {
-    let all_ids = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
-    !nix::unistd::geteuid().is_root() || !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(all_ids)
 }
 
 /// A log that cannot be opened must not hide why the command was refused.

@@ -20,7 +20,8 @@ pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome>
         _ => return Err(Error::new("container not running")),
     }
     if state.cgroups.paths.is_empty() {
-        return Err(Error::new("cannot pause a container without a cgroup"));
+        let hint = "it was made without one for lack of privilege: make it where a cgroup is delegated, or with --systemd-cgroup";
+        return Err(Error::new("cannot pause a container without a cgroup").code("E-DELEGATE").hint(hint));
     }
     if let Err(error) = cgroups::freeze(&state.cgroups, Freezer::Frozen) {
         // Half frozen, it would hang everybody who waits for it. The first error is the one to report.

@@ -37,6 +37,7 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
         name: global.name,
         state_dir,
         driver,
+        tolerant: global.rootless.unwrap_or(host.rootless),
         args: create,
         starts: true,
         foreground: true,

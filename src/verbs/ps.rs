@@ -1,22 +1,21 @@
 //! `ps`: the processes of a container as the host sees them (ps(1)).
 //!
-//! The pids come from the container's groups, not from its /proc: what the container says about itself is for it to
-//! choose.
+//! The pids come from the container's groups (src/process/members.rs), not from its /proc: what the container says about
+//! itself is for it to choose.
 
 use std::process::{Command, Stdio};
 
 use super::Outcome;
 use crate::cli::{Format, Global, PsArgs};
-use crate::concepts::cgroups;
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
+use crate::process::members;
 use crate::state::StateDir;
 
 /// Prints host pids as JSON, or the lines of the host's ps that speak of them.
 pub fn run(global: &Global, args: &PsArgs, _journal: &mut Journal) -> Result<Outcome> {
     let state = StateDir::read(&global.root, &args.id)?.load()?;
-    let mut pids = cgroups::pids(&state.cgroups)?;
-    pids.sort_unstable();
+    let pids = members::pids(&state)?;
     if args.format == Format::Json {
         return Ok(Outcome::print(format!("{}\n", serde_json::to_string(&pids).expect("numbers have a JSON form"))));
     }

@@ -5,6 +5,8 @@ pub mod screen;
 
 pub mod neighbour;
 
+pub mod user;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -78,6 +80,7 @@ pub fn collect() -> Vec<Trial> {
         crate::rdt::tests(),
         crate::readme::tests(),
         crate::rootfs::tests(),
+        crate::rootless::tests(),
         crate::scheduling::tests(),
         crate::seccomp::tests(),
         crate::signals::tests(),
@@ -219,6 +222,8 @@ pub struct Bundle {
     pub id: String,
     /// config.json, written anew before each command that reads it.
     pub config: Value,
+    /// Who runs the commands, if not root.
+    pub user: Option<user::User>,
 }
 
 impl Bundle {
@@ -230,7 +235,7 @@ impl Bundle {
         std::fs::create_dir_all(dir.join("bundle")).expect("make the bundle");
         let copied = Command::new("cp").arg("-a").arg(base_root()).arg(dir.join("bundle/rootfs")).status().expect("run cp");
         assert!(copied.success());
-        Self { dir, id, config: default_config(args) }
+        Self { dir, id, config: default_config(args), user: None }
     }
 
     /// The bundle directory.
@@ -263,7 +268,10 @@ impl Bundle {
     /// `rrun --root … ARGS`, not yet started; stdin is /dev/null. The current directory is the bundle.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         std::fs::create_dir_all(self.root()).expect("make the state root");
-        let mut command = Command::new(rrun_path());
+        let mut command = match &self.user {
+            Some(user) => user.command(user::public_rrun()),
+            None => Command::new(rrun_path()),
+        };
         command.arg("--root").arg(self.root()).args(args).current_dir(self.path()).stdin(Stdio::null());
         command
     }

@@ -6,8 +6,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, faccessat};
+
 use super::{Join, Record, paths, tree};
 use crate::error::{At, Error, Result};
+use crate::host::Host;
+use crate::sys::fd::cwd;
 use crate::sys::resolve::openat2;
 
 /// `exec --cgroup [CONTROLLERS:]PATH`: where below the container's groups the process goes.
@@ -42,7 +47,15 @@ pub(super) fn open(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join>
         let below = sub.iter().find(|s| s.controllers.is_empty() || names.iter().any(|n| s.controllers.contains(n)));
         let path = below.map_or(Path::new("/"), |s| &s.path);
         if names.iter().any(String::is_empty) {
-            join.v2 = Some(if below.is_none() { undivided(dir, init)? } else { tree::below(dir, path)? });
+            let group = if below.is_none() { undivided(dir, init)? } else { tree::below(dir, path)? };
+            match if nix::unistd::geteuid().is_root() { Ok(()) } else { check_way(dir) } {
+                // Its scope, that is: systemd knows nothing of the groups below.
+                Err(e) if e.errno() == Some(libc::EACCES) && record.unit.is_some() && below.is_none() => join.by_systemd = true,
+                way => {
+                    way?;
+                    join.v2 = Some(group);
+                }
+            }
         } else {
             let group = tree::below(dir, path)?;
             join.v1_tasks.push(
@@ -52,6 +65,24 @@ pub(super) fn open(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join>
         }
     }
     Ok(join)
+}
+
+/// v2: whether a process may go from rrun's own group to the one at `dir`. Two files must be writable: cgroup.procs of that group, and
+/// that of the nearest group above both (cgroup-v2.rst, "Delegation Containment"). Who is logged in may make groups below the own
+/// service manager, but not move there.
+pub(super) fn check_way(dir: &Path) -> Result<()> {
+    let host = Host::ask()?;
+    let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
+    let common = paths::common(v2, dir);
+    for group in [dir, &common] {
+        let file = group.join("cgroup.procs");
+        let may = faccessat(cwd(), &file, AccessFlags::W_OK, AtFlags::AT_EACCESS);
+        may.at(|| format!("move a process to {}: access {}", dir.display(), file.display())).map_err(|e| {
+            let hint = "only below one's own delegated group: use the systemd driver, or begin with systemd-run --user --scope";
+            e.code("E-DELEGATE").hint(hint)
+        })?;
+    }
+    Ok(())
 }
 
 /// `..` is refused rather than resolved: it is a mistake or worse.

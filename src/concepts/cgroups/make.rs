@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::paths::Group;
 use super::values::Write;
-use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, tree, write};
+use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, join, tree, write};
 use crate::error::{At, Error, Result};
 
 /// Directories made so far, to be removed again if a later step fails.
@@ -75,35 +75,44 @@ pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<Join> {
 
 fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {
     let mut join = Join::default();
-    let mut skipped = vec![false; plan.groups.len()];
     for (i, group) in plan.groups.iter().enumerate() {
-        let old = match directory(group, made) {
-            Ok(old) => old,
-            // Rootless without any limit: a group that cannot be made is no loss.
-            Err(e) if plan.optional && matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
-                skipped[i] = true;
-                continue;
+        let before = made.0.len();
+        match prepare(plan, group, made, &mut join) {
+            // Without privilege and without a limit: a group that cannot be had is no loss.
+            Err(e) if plan.may_lack(i) && matches!(e.errno(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
+                made.0.drain(before..).rev().try_for_each(std::fs::remove_dir).at(|| format!("rmdir {}", group.dir.display()))?;
+                join.left_out.push(group.dir.clone());
             }
-            Err(e) => return Err(delegation(plan, i, e)),
-        };
-        if old {
-            check_old(plan, group, &mut join)?;
-        }
-        if group.controllers.iter().any(|c| c == "cpuset") {
-            fill_cpuset(group, &plan.writes, old)?;
+            done => done.map_err(|e| delegation(plan, i, e))?,
         }
     }
-    if let [group] = plan.groups.as_slice()
+    if let ([group], []) = (plan.groups.as_slice(), join.left_out.as_slice())
         && group.is_v2()
-        && !skipped[0]
     {
         enable(group, &plan.writes)?;
     }
     write::all(&plan.groups, &plan.writes)?;
-    for group in plan.groups.iter().zip(&skipped).filter(|(_, skipped)| !**skipped).map(|(group, _)| group) {
-        open(plan, group, &mut join)?;
-    }
+    let v2 = plan.groups.iter().find(|g| g.is_v2() && !join.left_out.contains(&g.dir));
+    v2.map_or(Ok(()), |group| open(plan, group, &mut join))?;
     Ok(join)
+}
+
+/// The directory, and what lets a process in.
+fn prepare(plan: &CgroupsPlan, group: &Group, made: &mut Made, join: &mut Join) -> Result<()> {
+    let old = directory(group, made)?;
+    if old {
+        check_old(plan, group, join)?;
+    }
+    if group.controllers.iter().any(|c| c == "cpuset") {
+        fill_cpuset(group, &plan.writes, old)?;
+    }
+    if group.is_v2() {
+        // Only asked where the answer can be no: it takes a look at the mount table.
+        return if plan.rootless { join::check_way(&group.dir) } else { Ok(()) };
+    }
+    let tasks = group.dir.join("tasks");
+    join.v1_tasks.push(write::open(&tasks).at(|| format!("open {}", tasks.display()))?.into());
+    Ok(())
 }
 
 /// Makes the directory of `group` and those above it. `true`: it was there before.
@@ -217,13 +226,8 @@ fn refused(file: &Path, controller: &str, write: &Write, err: io::Error) -> Erro
     Error::os(op, err).config(&write.field).code("E-DELEGATE").hint(hint)
 }
 
-/// Opens the way in, and puts the device program on a v2 group that has the controllers.
+/// v2: opens the way in, and puts the device program on a group that has the controllers.
 fn open(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
-    if !group.is_v2() {
-        let tasks = group.dir.join("tasks");
-        join.v1_tasks.push(write::open(&tasks).at(|| format!("open {}", tasks.display()))?.into());
-        return Ok(());
-    }
     let options = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).clone();
     let dir = options.open(&group.dir).at(|| format!("open {}", group.dir.display()))?;
     if let Some(code) = &plan.program {

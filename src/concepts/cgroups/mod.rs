@@ -15,6 +15,7 @@ mod join;
 mod make;
 mod oom;
 mod paths;
+mod record;
 pub mod stats;
 mod systemd;
 mod tree;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use self::join::SubGroup;
 pub use self::oom::OomWatch;
 use self::paths::Group;
+pub use self::record::Record;
 use self::values::{Occasion, Otherwise, Write};
 use crate::error::{At, Error, Result, Warnings};
 use crate::host::Host;
@@ -63,35 +65,11 @@ pub struct CgroupsPlan {
     rules: devices::Rules,
     /// rrun has not the rights of root over the host.
     rootless: bool,
-    /// Groups that cannot be made are left out: rootless, and no limit was asked for.
-    optional: bool,
+    /// Groups without a limit may be left out if they cannot be made: without privilege, and no path was asked for.
+    tolerant: bool,
     check_before_update: bool,
     /// Driver systemd: the unit to ask for.
     unit: Option<systemd::Unit>,
-}
-
-/// What later commands need to find the groups again; kept in the state.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Record {
-    /// Who made them.
-    pub driver: Driver,
-    /// Directory of each group by the names of its controllers (`memory`, `name=systemd`; v2: the empty name).
-    pub paths: BTreeMap<String, PathBuf>,
-    /// `memory.checkBeforeUpdate` of the config: `update` obeys it.
-    #[serde(default)]
-    pub check_before_update: bool,
-    /// The device rules in force: the default, and the exceptions to it. `update` changes what differs from them.
-    #[serde(default)]
-    pub devices: Vec<String>,
-    /// Driver systemd: the unit, and whether the user's own manager has it.
-    #[serde(default)]
-    pub unit: Option<(String, bool)>,
-    /// Others were in the groups before the container: nobody is killed for being there, and what is busy stays.
-    #[serde(default)]
-    pub shared: bool,
-    /// The device rules are not in force: inside a user namespace the kernel takes no program (no device can be made there either).
-    #[serde(default)]
-    pub devices_skipped: bool,
 }
 
 /// How the new process gets in.
@@ -101,6 +79,10 @@ pub struct Join {
     pub v2: Option<OwnedFd>,
     /// v1: one open `tasks` file per hierarchy, into each of which init writes `0`.
     pub v1_tasks: Vec<OwnedFd>,
+    /// Groups that the caller may not make, and that nobody asked for.
+    pub left_out: Vec<PathBuf>,
+    /// v2: only systemd may move the process in ([`attach`]).
+    pub by_systemd: bool,
     /// Something to warn of: the group existed before and is shared with others ([`Record::shared`]).
     pub note: Option<String>,
     /// As [`Record::devices_skipped`].
@@ -116,8 +98,9 @@ pub enum Freezer {
     Frozen,
 }
 
-/// Decides the groups' paths and every value.
-pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut Warnings) -> Result<CgroupsPlan> {
+/// Decides the groups' paths and every value. `tolerant`: a container that asks for no path and no limit may go without groups
+/// if they cannot be made.
+pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, tolerant: bool, warnings: &mut Warnings) -> Result<CgroupsPlan> {
     let linux = spec.linux().clone().unwrap_or_default();
     let resources = linux.resources().clone().unwrap_or_default();
     let rules = devices::plan(resources.devices().as_deref().unwrap_or_default())?;
@@ -126,7 +109,12 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut W
     if driver == Driver::Disabled {
         return disabled(plan, &resources, host, warnings);
     }
-    let path = linux.cgroups_path().as_deref();
+    let path = linux.cgroups_path().as_deref().filter(|p| !p.as_os_str().is_empty());
+    if driver == Driver::Systemd && host.rootless && !host.cgroups.is_unified() {
+        return Err(Error::new("cannot use the systemd driver without root on cgroup v1")
+            .code("E-DELEGATE")
+            .hint("the user's service manager may only give what cgroup v2 delegates: use the cgroupfs driver, without limits"));
+    }
     let mut unit = (driver == Driver::Systemd).then(|| systemd::plan(path, id, host.rootless)).transpose()?;
     plan.groups = match &unit {
         Some(unit) => paths::systemd(host, &unit.slice, &unit.name, unit.user)?,
@@ -137,7 +125,7 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, warnings: &mut W
         unit.describe_to_systemd(spec, &plan.writes, (!host.cgroups.is_unified()).then_some(&rules), id)?;
     }
     plan.unit = unit;
-    plan.optional = host.rootless && plan.writes.is_empty();
+    plan.tolerant = tolerant && path.is_none();
     plan.add_devices(&rules, host)?;
     plan.rules = rules;
     Ok(plan)
@@ -170,9 +158,9 @@ pub fn join(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join> {
     join::open(record, sub, init)
 }
 
-/// Outside: has systemd move the process `pid` into the container's scope. For an `exec` without privilege whose clone into the group
-/// (`CLONE_INTO_CGROUP`) was refused with EACCES: from a login session no user may move processes over to the own manager's part of
-/// the hierarchy, but the manager may. An error if the group is no unit of systemd.
+/// Outside: has systemd move the process `pid` into the container's scope. For an `exec` without privilege that may not go there itself
+/// ([`Join::by_systemd`]): from a login session no user may move processes over to the own manager's part of the hierarchy, but the
+/// manager may. An error if the group is no unit of systemd.
 pub fn attach(record: &Record, pid: i32) -> Result<()> {
     match &record.unit {
         Some((unit, user)) => systemd::attach(unit, *user, pid),
@@ -335,6 +323,11 @@ impl CgroupsPlan {
         self.unit.is_none() && self.groups.iter().any(|g| !g.is_v2())
     }
 
+    /// Whether the container can do without this group.
+    fn may_lack(&self, group: usize) -> bool {
+        self.tolerant && self.writes.iter().all(|w| w.group != group)
+    }
+
     /// The memory limit in bytes, if there is one.
     pub fn memory_limit(&self) -> Option<i64> {
         let write = self.writes.iter().find(|w| matches!(w.file.as_str(), "memory.limit_in_bytes" | "memory.max"));
@@ -359,31 +352,5 @@ impl CgroupsPlan {
             ));
         }
         lines
-    }
-}
-
-impl Record {
-    /// Takes note of what became of the groups.
-    pub fn learn(&mut self, join: &Join) {
-        self.shared = join.note.is_some();
-        self.devices_skipped = join.devices_skipped;
-    }
-
-    /// Each directory once, with the names of its controllers.
-    fn places(&self) -> Vec<(&std::path::Path, Vec<String>)> {
-        let mut places: BTreeMap<&std::path::Path, Vec<String>> = BTreeMap::new();
-        for (name, dir) in &self.paths {
-            places.entry(dir).or_default().push(name.clone());
-        }
-        places.into_iter().collect()
-    }
-
-    fn groups(&self) -> Vec<Group> {
-        let group = |(dir, names): (&std::path::Path, Vec<String>)| Group {
-            mountpoint: PathBuf::new(),
-            dir: dir.to_owned(),
-            controllers: names.into_iter().filter(|n| !n.is_empty()).collect(),
-        };
-        self.places().into_iter().map(group).collect()
     }
 }

@@ -49,12 +49,10 @@ pub(super) fn clean(path: &Path) -> PathBuf {
     parts.iter().collect()
 }
 
-/// rrun's own group, as a path below the hierarchy's mount point. A group outside of what is mounted there counts as its root.
-fn own(hierarchy: &Hierarchy) -> PathBuf {
-    match hierarchy.own.strip_prefix(&hierarchy.root) {
-        Ok(below) if !below.components().any(|c| c == Component::ParentDir) => below.to_owned(),
-        _ => PathBuf::new(),
-    }
+/// The nearest group above both rrun's own and the one at `dir`.
+pub(super) fn common(hierarchy: &Hierarchy, dir: &Path) -> PathBuf {
+    let own = hierarchy.directory();
+    dir.ancestors().find(|above| own.starts_with(above)).unwrap_or(&hierarchy.mountpoint).to_owned()
 }
 
 fn every(host: &Host) -> impl Iterator<Item = &Hierarchy> {
@@ -68,9 +66,11 @@ pub(super) fn cgroupfs(host: &Host, path: Option<&Path>, id: &str) -> Result<Vec
     let start = |h: &Hierarchy| match path.is_absolute() {
         true => PathBuf::new(),
         // rrun's own group holds processes, at least rrun, and a v2 group with processes cannot share its controllers out
-        // ("no internal processes", cgroups(7)): so the new group becomes its sibling.
-        false if host.cgroups.is_unified() => own(h).parent().map(Path::to_owned).unwrap_or_default(),
-        false => own(h),
+        // ("no internal processes", cgroups(7)): so the new group becomes its sibling, if it may.
+        false if host.cgroups.is_unified() && !host.cgroups.only_below => {
+            h.below().parent().map(Path::to_owned).unwrap_or_default()
+        }
+        false => h.below(),
     };
     groups(host, path, &wanted, start)
 }
@@ -78,7 +78,7 @@ pub(super) fn cgroupfs(host: &Host, path: Option<&Path>, id: &str) -> Result<Vec
 /// The groups of a scope that systemd makes: `<slice>/<unit>` in each hierarchy, in the user's own part with `user`.
 pub(super) fn systemd(host: &Host, slice: &str, unit: &str, user: bool) -> Result<Vec<Group>> {
     let path = slice_path(slice)?.join(unit);
-    let start = |h: &Hierarchy| if user { user_manager(&own(h), host.euid) } else { PathBuf::new() };
+    let start = |h: &Hierarchy| if user { user_manager(&h.below(), host.cgroups.owner) } else { PathBuf::new() };
     groups(host, &path, &path, start)
 }
 
@@ -92,7 +92,7 @@ fn groups(host: &Host, named: &Path, wanted: &Path, start: impl Fn(&Hierarchy) -
     for hierarchy in every(host) {
         let below = start(hierarchy).join(wanted);
         // The same with everything that runs beside rrun in a group around it, and rrun would freeze itself.
-        if own(hierarchy).starts_with(&below) {
+        if hierarchy.below().starts_with(&below) {
             return refuse("rrun itself runs in that group");
         }
         let dir = hierarchy.mountpoint.join(below);
@@ -195,6 +195,14 @@ pub(super) mod tests {
     fn on_v2_the_group_becomes_a_sibling() {
         assert_eq!(dirs(&unified(), None), ["/c/user.slice/web"]);
         assert_eq!(dirs(&unified(), Some("/x")), ["/c/x"]);
+    }
+
+    #[test]
+    fn where_only_the_own_group_was_delegated_it_lies_below() {
+        let mut host = unified();
+        host.cgroups.only_below = true;
+        assert_eq!(dirs(&host, None), ["/c/user.slice/s.scope/web"]);
+        assert_eq!(dirs(&host, Some("/x")), ["/c/x"]);
     }
 
     #[test]
