@@ -10,6 +10,8 @@ use super::*;
 crate::tests![
     systemd_makes_shows_and_removes_the_scope if lacks_systemd,
     a_scope_in_use_is_left_alone if lacks_systemd,
+    properties_of_every_type_reach_systemd if lacks_systemd,
+    malformed_properties_are_refused if lacks_systemd,
 ];
 
 pub fn lacks_systemd() -> Option<&'static str> {
@@ -68,4 +70,42 @@ fn a_scope_in_use_is_left_alone() {
     second.config["linux"]["cgroupsPath"] = path;
     scope(&second, &["run"]).fails_with("container's cgroup is not empty");
     assert_eq!(first.state()["status"], "running");
+}
+
+fn properties_of_every_type_reach_systemd() {
+    let mut b = Bundle::new(&["sleep", "100"]);
+    b.config["linux"]["cgroupsPath"] = json!(format!(":box:{}", b.id));
+    let wanted = [
+        ("CollectMode", "'inactive-or-failed'", "CollectMode", "inactive-or-failed"),
+        ("Description", "\"two words\"", "Description", "two words"),
+        ("SendSIGHUP", "true", "SendSIGHUP", "yes"),
+        ("KillSignal", "9", "KillSignal", "9"),
+        ("TimeoutStopUSec", "uint64 42000000", "TimeoutStopUSec", "42s"),
+        ("RuntimeMaxSec", "3600", "RuntimeMaxUSec", "1h"),
+        ("After", "['time-sync.target', 'nss-lookup.target']", "After", "time-sync.target"),
+        ("CPUWeight", "@t 77", "CPUWeight", "77"),
+    ];
+    for (name, value, ..) in wanted {
+        b.config["annotations"][format!("org.systemd.property.{name}")] = json!(value);
+    }
+    scope(&b, &["run", "--detach"]).ok();
+    let unit = format!("box-{}.scope", b.id);
+    for (name, value, property, text) in wanted {
+        let seen = shown(&unit, property);
+        assert!(seen == text || seen.split(' ').any(|word| word == text), "{name}={value}: {seen}");
+    }
+}
+
+fn malformed_properties_are_refused() {
+    let mut b = Bundle::new(&["true"]);
+    b.config["linux"]["cgroupsPath"] = json!(format!(":box:{}", b.id));
+    for (name, value) in [("CollectMode", "'open"), ("After", "['a', 5]"), ("KillSignal", "uint99 1")] {
+        b.config["annotations"] = json!({format!("org.systemd.property.{name}"): value});
+        scope(&b, &["run"]).fails_with(&format!("org.systemd.property.{name}"));
+        b.assert_no_trace();
+    }
+    // What systemd does not know, systemd refuses.
+    b.config["annotations"] = json!({"org.systemd.property.NoSuchThing": "1"});
+    assert_eq!(scope(&b, &["run"]).code, 1);
+    b.assert_no_trace();
 }

@@ -121,10 +121,19 @@ impl SeccompPlan {
         vec![format!("seccomp: {} rules for {architectures}; default {default}; {} instructions", self.rules, self.filter.len())]
     }
 
+    /// C libraries make threads by clone3, and by clone where there is no clone3: which only ENOSYS says.
+    fn no_way_back(&self) -> Option<&'static str> {
+        let refused = |call| denied(self, call).any(|(_, verdict)| verdict.errno() == Some(libc::EPERM));
+        let hides =
+            "the seccomp profile refuses clone3 with EPERM, so that C libraries do not fall back on clone: give it errnoRet 38";
+        (refused(&[("clone3", libc::SYS_clone3)]) && !refused(&[("clone", libc::SYS_clone)])).then_some(hides)
+    }
+
     /// The lines of `--debug`.
     pub fn debug_lines(&self) -> Vec<String> {
         let unknown = self.unknown.iter().map(|name| format!("unknown seccomp syscall {name:?} ignored"));
-        unknown.chain([format!("seccomp filter flags: {}", self.flags)]).collect()
+        let flags = format!("seccomp filter flags: {}", self.flags);
+        unknown.chain([flags]).chain(self.no_way_back().map(str::to_owned)).collect()
     }
 }
 

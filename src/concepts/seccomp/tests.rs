@@ -198,6 +198,20 @@ fn unknown_names_are_said() {
 }
 
 #[test]
+fn a_clone3_that_cannot_be_done_without_is_said() {
+    let lines = |rules: Vec<Value>| deny_unless(rules).debug_lines().len();
+    let mut hidden = rule("clone3", "ERRNO", json!([]));
+    hidden["errnoRet"] = json!(38);
+    let newer = || rule("openat2", "ALLOW", json!([]));
+    let allow = |name: &str| rule(name, "ALLOW", json!([]));
+    assert_eq!(lines(vec![newer(), allow("clone")]), 2);
+    assert_eq!(lines(vec![newer(), allow("clone"), hidden]), 1);
+    assert_eq!(lines(vec![newer()]), 1, "no threads at all");
+    // A profile that is older hides it by itself.
+    assert_eq!(lines(vec![allow("clone")]), 1);
+}
+
+#[test]
 fn flags_are_those_asked_for() {
     let flags = |flags: Value, action: &str| {
         let rules = json!([{"names": ["mkdir"], "action": action}]);
