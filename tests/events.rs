@@ -114,6 +114,13 @@ fn the_stream_ends_with_the_container() {
         assert_eq!(next(&mut out)["type"], "stats");
     }
     let (quiet, nothing) = stream(&b, &["--interval=1000000h"]);
+    // What it watches for out-of-memory events is the last that it opens.
+    wait_until("it watches", || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", quiet.id())).into_iter().flatten().flatten();
+        let names: Vec<String> =
+            open.filter_map(|e| Some(std::fs::read_link(e.path()).ok()?.to_string_lossy().into_owned())).collect();
+        names.iter().any(|n| n.contains("eventfd") || n.ends_with("memory.events"))
+    });
     b.rrun(["kill", &b.id, "KILL"]).ok();
     for line in ends_well(child, out).lines() {
         assert_eq!(serde_json::from_str::<Value>(line).expect("JSON")["type"], "stats");

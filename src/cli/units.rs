@@ -51,7 +51,8 @@ pub fn duration(text: &str) -> Option<Duration> {
         total = total.checked_add(Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?)?;
         rest = &after[end..];
     }
-    (!text.is_empty()).then_some(total)
+    // Go counts nanoseconds in 63 bits: 292 years.
+    (!text.is_empty() && total.as_nanos() <= i64::MAX as u128).then_some(total)
 }
 
 #[cfg(test)]
@@ -98,7 +99,7 @@ mod tests {
             assert_eq!(duration(text), Some(length), "{text}");
         }
         assert_eq!(duration("0"), Some(Duration::ZERO));
-        for bad in ["", "5", "s", "-5s", "5 s", "5x", "5s3", "1.2.3s", "999999999999999999999h", "."] {
+        for bad in ["", "5", "s", "-5s", "5 s", "5x", "5s3", "1.2.3s", "999999999999999999999h", "2600000h", "."] {
             assert_eq!(duration(bad), None, "{bad:?}");
         }
     }

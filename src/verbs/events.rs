@@ -63,7 +63,9 @@ pub fn run(global: &Global, args: &EventsArgs, journal: &mut Journal, tell: fn(&
             break;
         }
         if next <= Instant::now() {
-            if !tell(&stats(&state)?)? {
+            let record = stats(&state)?;
+            // With the container the groups may have gone, and what was read would be zeros.
+            if state.is_alive()? && !tell(&record)? {
                 break;
             }
             next = (next + args.interval).max(Instant::now());

@@ -32,11 +32,11 @@ pub fn run(global: &Global, args: &UpdateArgs, journal: &mut Journal) -> Result<
     dir.acquire()?;
     let mut state = dir.load()?;
     check_running(&state, &dir)?;
+    let change = cgroups::plan_update(&state.cgroups, &resources, state.rootless, journal.warnings())?;
     journal.refuse_warnings(global.strict)?;
     let (before, shares) = (state.clone(), rdt::stats(state.rdt.as_ref()));
     allocate(args, &mut state)?;
-    cgroups::update(&mut state.cgroups, &resources, before.rootless, journal.warnings())
-        .map_err(|e| take_back(&before, &state, &shares, e))?;
+    cgroups::update(&mut state.cgroups, &change).map_err(|e| take_back(&before, &state, &shares, e))?;
     if state.cgroups != before.cgroups || state.rdt != before.rdt {
         dir.save(&state)?;
     }

@@ -87,11 +87,14 @@ fn odd_documents_are_said_to_be_odd() {
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.err.contains("stdin:2: unknown key linux.resources.memry"), "{}", done.err);
     assert_eq!(pids(&b), "20");
-    let strict = ["--strict", "update", "-r", "-", b.id.as_str()];
-    let mut child = b.command(strict).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start rrun");
-    child.stdin.take().expect("stdin").write_all(b"{\"pids\": {\"limit\": 30}, \"memry\": {}}").expect("write");
-    assert!(!child.wait_with_output().expect("wait").status.success());
-    assert_eq!(pids(&b), "20");
+    for (odd, said) in [("\"memry\": {}", "unknown key"), ("\"memory\": {\"kernel\": 5}", "memory.kernel is ignored")] {
+        let strict = ["--strict", "update", "-r", "-", b.id.as_str()];
+        let mut child = b.command(strict).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start rrun");
+        let text = format!("{{\"pids\": {{\"limit\": 30}}, {odd}}}");
+        child.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("write");
+        Done::from(child.wait_with_output().expect("wait")).fails_with(said);
+        assert_eq!(pids(&b), "20");
+    }
     for (text, said) in [
         ("{\"pids\": ", "stdin:1:"),
         ("", "stdin:1:"),

@@ -36,6 +36,7 @@ pub use self::join::SubGroup;
 pub use self::oom::OomWatch;
 use self::paths::Group;
 pub use self::record::Record;
+pub use self::update::Change;
 use self::values::{Occasion, Otherwise, Write};
 use crate::error::{At, Error, Result, Warnings};
 use crate::host::Host;
@@ -202,20 +203,19 @@ pub fn watch_oom(record: &Record) -> Result<Option<OomWatch>> {
     oom::watch(record)
 }
 
-/// Writes changed limits and device rules to existing groups (`update`); `rootless` as when the container was made. Zeros mean unset;
-/// on failure the old limits hold. The record is changed to what later updates start from.
-pub fn update(record: &mut Record, resources: &LinuxResources, rootless: bool, warnings: &mut Warnings) -> Result<()> {
-    let groups = record.groups();
-    let change = update::plan(record, &groups, resources, warnings)?;
+/// Decides what an `update` writes; `rootless` as when the container was made. Zeros mean unset. Nothing is written yet.
+pub fn plan_update(record: &Record, resources: &LinuxResources, rootless: bool, warnings: &mut Warnings) -> Result<Change> {
+    update::plan(record, resources, rootless, warnings)
+}
+
+/// Writes changed limits and device rules to existing groups; on failure the old ones hold. The record is changed to what later
+/// updates start from.
+pub fn update(record: &mut Record, change: &Change) -> Result<()> {
     let unit = record.unit.clone();
-    update::apply(&change, record, &groups, rootless, |writes, rules| match &unit {
+    update::apply(change, record, |writes, rules| match &unit {
         Some((unit, user)) => systemd::update(unit, *user, writes, rules).map(|()| true),
         None => Ok(false),
-    })?;
-    if let Some(check) = resources.memory().as_ref().and_then(|m| m.check_before_update()) {
-        record.check_before_update = check;
-    }
-    Ok(())
+    })
 }
 
 /// Freezes or thaws all processes of the groups and waits until it is so.

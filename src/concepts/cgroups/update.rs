@@ -18,6 +18,8 @@ use super::values::{self, Current, Occasion, Otherwise, Write};
 use super::{Record, ebpf, write};
 use crate::error::{At, Error, Result, Warnings};
 
+const FIELD: &str = "linux.resources.devices";
+
 /// What puts a file back: its text before it was changed.
 #[derive(Debug, Clone)]
 struct Old {
@@ -27,29 +29,42 @@ struct Old {
 
 /// What an update comes to.
 #[derive(Debug)]
-pub(super) struct Change {
+pub struct Change {
+    groups: Vec<Group>,
     writes: Vec<Write>,
     /// How it was; `None` where there is nothing to write, or to put back. One per write.
     old: Vec<Option<Old>>,
     /// Device rules that differ from those of before.
     rules: Option<Rules>,
+    /// `memory.checkBeforeUpdate`, if it is given.
+    check: Option<bool>,
+    /// v1: the group that has the lists of devices.
+    lists: Option<PathBuf>,
+    rootless: bool,
 }
 
 /// Decides what is to be written. Refuses what cannot be honoured; nothing is written yet.
-pub(super) fn plan(record: &Record, groups: &[Group], resources: &LinuxResources, warnings: &mut Warnings) -> Result<Change> {
+pub(super) fn plan(record: &Record, resources: &LinuxResources, rootless: bool, warnings: &mut Warnings) -> Result<Change> {
+    let groups = record.groups();
     if groups.is_empty() {
         return Err(
             Error::new("cannot update the container: it has no cgroup").hint("it was made with --cgroup-manager disabled")
         );
     }
     let now = current(record);
-    let writes = values::plan(groups, resources, Occasion::Update(&now), warnings)?;
-    let old = writes.iter().map(|write| look(groups, write)).collect::<Result<_>>()?;
+    let writes = values::plan(&groups, resources, Occasion::Update(&now), warnings)?;
+    let old = writes.iter().map(|write| look(&groups, write)).collect::<Result<_>>()?;
     let rules = match resources.devices() {
         Some(list) if !list.is_empty() => Some(devices::plan(list)?).filter(|rules| rules.record() != record.devices),
         _ => None,
     };
-    Ok(Change { writes, old, rules })
+    let lists = record.paths.get("devices").filter(|_| !rootless).cloned();
+    if rules.is_some() && lists.is_none() && !rootless && groups.iter().any(|g| !g.is_v2()) {
+        let lacks = "the cgroup controller devices is not mounted on this host";
+        return Err(Error::new(format!("cannot set {FIELD}: {lacks}")).config(FIELD));
+    }
+    let check = resources.memory().as_ref().and_then(|m| m.check_before_update());
+    Ok(Change { groups, writes, old, rules, check, lists, rootless })
 }
 
 /// Writes it, tells `systemd` of it (`Ok(true)`: it has been told), and notes in the record what later updates start from. On failure
@@ -57,23 +72,20 @@ pub(super) fn plan(record: &Record, groups: &[Group], resources: &LinuxResources
 pub(super) fn apply(
     change: &Change,
     record: &mut Record,
-    groups: &[Group],
-    rootless: bool,
     systemd: impl Fn(&[Write], Option<&Rules>) -> Result<bool>,
 ) -> Result<()> {
-    let mut done = Vec::new();
-    let mut told = false;
+    let (groups, mut done, mut told) = (&change.groups, Vec::new(), false);
     let mut steps = || {
-        values(change, groups, &mut done)?;
-        let v1_rules = change.rules.as_ref().filter(|_| groups.iter().any(|g| !g.is_v2()) && !rootless);
-        v1_rules.map_or(Ok(()), |rules| device_lists(rules, record, groups, &mut done))?;
-        told = systemd(&settled(groups, &change.writes), v1_rules)?;
+        values(change, &mut done)?;
+        let v1 = change.rules.as_ref().zip(change.lists.as_ref());
+        v1.map_or(Ok(()), |(rules, dir)| device_lists(&record.devices, &rules.record(), dir, &mut done))?;
+        told = systemd(&settled(groups, &change.writes), v1.map(|(rules, _)| rules))?;
         // systemd counts processor time in whole percents; the exact value is written over its own.
         if told {
             write::all(groups, &change.writes)?;
         }
-        match (&change.rules, groups) {
-            (Some(rules), [group]) if group.is_v2() => device_program(rules, group, rootless),
+        match (&change.rules, groups.as_slice()) {
+            (Some(rules), [group]) if group.is_v2() => device_program(rules, group, change.rootless),
             _ => Ok(()),
         }
     };
@@ -87,11 +99,13 @@ pub(super) fn apply(
     if let Some(rules) = &change.rules {
         record.devices = rules.record();
     }
+    record.check_before_update = change.check.unwrap_or(record.check_before_update);
     Ok(())
 }
 
 /// `write::all` would do, but what came before a refusal must be known.
-fn values(change: &Change, groups: &[Group], done: &mut Vec<Old>) -> Result<()> {
+fn values(change: &Change, done: &mut Vec<Old>) -> Result<()> {
+    let groups = &change.groups;
     let mut late = Vec::new();
     for (write, old) in change.writes.iter().zip(&change.old) {
         match write::all(groups, &[Write { retry: false, ..write.clone() }]) {
@@ -106,23 +120,16 @@ fn values(change: &Change, groups: &[Group], done: &mut Vec<Old>) -> Result<()> 
     Ok(())
 }
 
-/// v1: the lists of allowed devices.
-fn device_lists(rules: &Rules, record: &Record, groups: &[Group], done: &mut Vec<Old>) -> Result<()> {
-    let field = "linux.resources.devices";
-    let Some(group) = groups.iter().find(|g| g.controllers.iter().any(|c| c == "devices")) else {
-        return Err(
-            Error::new(format!("cannot set {field}: the cgroup controller devices is not mounted on this host")).config(field)
-        );
-    };
-    let (old, new) = (&record.devices, &rules.record());
+/// v1: the lists of allowed devices, from what the record says to the new ones.
+fn device_lists(old: &[String], new: &[String], dir: &Path, done: &mut Vec<Old>) -> Result<()> {
     // What undoes the changes is read from its end.
-    let undo = devices::v1_changes(new, old).into_iter().map(|(file, text)| Old { path: group.dir.join(file), text });
+    let undo = devices::v1_changes(new, old).into_iter().map(|(file, text)| Old { path: dir.join(file), text });
     done.extend(undo.rev());
     for (file, text) in devices::v1_changes(old, new) {
-        let path = group.dir.join(file);
+        let path = dir.join(file);
         write::put(&path, &text)
-            .at(|| format!("cannot set {field}: write {text:?} to {}", path.display()))
-            .map_err(|e| e.config(field))?;
+            .at(|| format!("cannot set {FIELD}: write {text:?} to {}", path.display()))
+            .map_err(|e| e.config(FIELD))?;
     }
     Ok(())
 }
@@ -245,11 +252,10 @@ mod tests {
         let file = |name: &str| dir.path().join(name);
         std::fs::write(file("pids.max"), "10").expect("write");
         let mut record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
-        let groups = record.groups();
         let mut change = |json, systemd: fn(&[Write], Option<&Rules>) -> Result<bool>| {
             let resources: LinuxResources = serde_json::from_value(json).expect("resources");
-            let change = plan(&record, &groups, &resources, &mut Warnings::default())?;
-            apply(&change, &mut record, &groups, false, systemd)
+            let change = plan(&record, &resources, false, &mut Warnings::default())?;
+            apply(&change, &mut record, systemd)
         };
         let limit = || std::fs::read_to_string(file("pids.max")).expect("read");
         let both = || serde_json::json!({"pids": {"limit": 20}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1}]});
@@ -271,9 +277,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         std::fs::write(dir.path().join("pids.max"), "10").expect("write");
         let mut record = Record { paths: [(String::new(), dir.path().to_owned())].into(), ..Record::default() };
-        let groups = record.groups();
         let resources = serde_json::from_value(serde_json::json!({"pids": {"limit": 20}})).expect("resources");
-        let change = plan(&record, &groups, &resources, &mut Warnings::default()).expect("plan");
+        let change = plan(&record, &resources, false, &mut Warnings::default()).expect("plan");
         let told = std::cell::RefCell::new(vec![]);
         let systemd = |writes: &[Write], _: Option<&Rules>| {
             told.borrow_mut().push(writes[0].text.clone());
@@ -284,19 +289,33 @@ mod tests {
             std::fs::create_dir(dir.path().join("pids.max")).expect("mkdir");
             Ok(true)
         };
-        let e = apply(&change, &mut record, &groups, false, systemd).expect_err("the second write is refused");
+        let e = apply(&change, &mut record, systemd).expect_err("the second write is refused");
         assert_eq!(told.into_inner(), ["20", "10"]);
         assert!(e.hint_text().is_some_and(|h| h.contains("could not be restored")), "{e:?}");
     }
 
     #[test]
+    fn device_rules_are_refused_before_anything_is_written() {
+        let dir = tempfile::tempdir().expect("directory");
+        std::fs::write(dir.path().join("pids.max"), "10").expect("write");
+        let mut record = Record { paths: [("pids".to_owned(), dir.path().to_owned())].into(), ..Record::default() };
+        let json = serde_json::json!({"pids": {"limit": 20}, "devices": [{"allow": false, "access": "rwm"}]});
+        let resources: LinuxResources = serde_json::from_value(json).expect("resources");
+        let planned = |record: &Record, rootless| plan(record, &resources, rootless, &mut Warnings::default());
+        assert!(planned(&record, false).expect_err("no controller").to_string().contains("devices is not mounted"));
+        assert!(planned(&record, true).expect("nobody could open a node anyway").lists.is_none());
+        record.devices = devices::plan(resources.devices().as_deref().expect("rules")).expect("plan").record();
+        assert!(planned(&record, false).expect("nothing new").rules.is_none());
+    }
+
+    #[test]
     fn a_container_without_a_group_is_refused() {
         let record = Record::default();
-        let e = plan(&record, &record.groups(), &LinuxResources::default(), &mut Warnings::default()).expect_err("no group");
+        let e = plan(&record, &LinuxResources::default(), false, &mut Warnings::default()).expect_err("no group");
         assert_eq!(e.to_string(), "cannot update the container: it has no cgroup");
         let record = Record { paths: [(String::new(), "/no/such/group".into())].into(), ..Record::default() };
         let resources = serde_json::from_value(serde_json::json!({"pids": {"limit": 20}})).expect("resources");
-        let e = plan(&record, &record.groups(), &resources, &mut Warnings::default()).expect_err("no group");
+        let e = plan(&record, &resources, false, &mut Warnings::default()).expect_err("no group");
         assert!(e.to_string().ends_with("the container has no cgroup /no/such/group"), "{e}");
     }
 }
