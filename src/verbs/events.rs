@@ -43,9 +43,7 @@ pub fn run(global: &Global, args: &EventsArgs, journal: &mut Journal, tell: fn(&
     let state = StateDir::read(&global.root, &args.id)?.load()?;
     let init = state.init()?.ok_or_else(|| Error::new("container not running"))?;
     if state.cgroups.paths.is_empty() {
-        return Err(
-            Error::new("the container has no cgroup, and so no statistics").hint("it was made with --cgroup-manager disabled")
-        );
+        return Err(Error::new("the container has no cgroup, and so no statistics").hint(state.cgroups.why_none()));
     }
     if args.stats {
         return Ok(Outcome::print(stats(&state)?));

@@ -44,6 +44,14 @@ impl Record {
         self.paths.retain(|_, dir| !join.left_out.contains(dir));
     }
 
+    /// Why the container has no group.
+    pub fn why_none(&self) -> &'static str {
+        match self.driver {
+            Driver::Disabled => "it was made with --cgroup-manager disabled",
+            _ => "none could be made for it without privilege: use the systemd driver",
+        }
+    }
+
     /// Each directory once, with the names of its controllers.
     pub(super) fn places(&self) -> Vec<(&std::path::Path, Vec<String>)> {
         let mut places: BTreeMap<&std::path::Path, Vec<String>> = BTreeMap::new();

@@ -47,9 +47,7 @@ pub struct Change {
 pub(super) fn plan(record: &Record, resources: &LinuxResources, rootless: bool, warnings: &mut Warnings) -> Result<Change> {
     let groups = record.groups();
     if groups.is_empty() {
-        return Err(
-            Error::new("cannot update the container: it has no cgroup").hint("it was made with --cgroup-manager disabled")
-        );
+        return Err(Error::new("cannot update the container: it has no cgroup").hint(record.why_none()));
     }
     let now = current(record);
     let writes = values::plan(&groups, resources, Occasion::Update(&now), warnings)?;
