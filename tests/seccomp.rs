@@ -1,6 +1,8 @@
 //! System call filters, seen from inside: what a blocked call returns by each door of the kernel, and to whom it is reported.
 
+mod actions;
 mod foretold;
+mod measure;
 mod oracle;
 mod profiles;
 mod program;
@@ -13,7 +15,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::*;
+use actions::*;
 use foretold::*;
+use measure::*;
 use oracle::*;
 use program::{Door, program, program_i386};
 
@@ -22,6 +26,7 @@ crate::tests![
     other_architectures_decide_as_libseccomp_does if lacks_libseccomp,
     profiles_of_engines_decide_as_libseccomp_does if lacks_libseccomp,
     podmans_profile_decides_as_libseccomp_does if lacks_podmans_profile,
+    the_filter_of_an_engines_profile_is_small,
     blocked_calls_return_the_profiles_errno,
     a_filter_works_without_no_new_privileges,
     a_profile_need_not_know_the_calls_of_rrun,
@@ -37,6 +42,14 @@ crate::tests![
     notified_calls_are_answered_by_the_agent if lacks_python,
     an_absent_agent_is_an_error,
     contradictions_are_refused,
+    a_traced_call_without_a_tracer_does_not_exist,
+    a_traced_call_is_answered_by_the_tracer if lacks_tracer,
+    a_logged_call_is_made,
+    every_operator_compares_64_bits_in_the_kernel,
+    every_architecture_can_be_listed,
+    flags_reach_the_kernel_or_are_refused,
+    an_unknown_call_that_is_restricted_is_a_warning,
+    an_executed_process_has_its_own_listener if lacks_python,
     a_profile_that_kills_execve_is_refused,
     a_profile_may_kill_what_the_start_does_not_need,
     a_refused_execve_is_explained,

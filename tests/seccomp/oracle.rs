@@ -156,7 +156,11 @@ fn difference(answer: &Value) -> Option<String> {
         }
         let end = answer["ends"][name].as_u64().unwrap_or(0) as u32;
         let numbers = (0..1100).chain([4094, 0xf_0000, 0xf_0001, 0xf_0002, 0xf_0005, 0x3fff_fff0]);
-        for number in numbers.map(|n| n + base).chain([u32::MAX]) {
+        // Far away from the table as well: a bit more in the number must not be another door to a call.
+        let far = (11..32).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 59]).filter(|n| *n > base + 1100);
+        // Those with the x32 bit are x32's, whichever way the rows name the machine.
+        let far = far.filter(|n| name != "X86_64" || *n < X32_BIT);
+        for number in numbers.map(|n| n + base).chain(far).chain([u32::MAX]) {
             let stub = !open && listed.contains(&name) && end > 0 && number > end && !is_special(name, number);
             let zero = name.starts_with("S390") && !open && end > 0 && number == 0;
             let picture = &answer["decisions"][name][number.to_string()];
