@@ -17,11 +17,19 @@ const TRACER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seccomp/tracer.
 
 /// Whether the tracer can follow a process here: it needs ptrace(2), and Python's ctypes.
 pub fn lacks_tracer() -> Option<&'static str> {
-    let mut traced = Command::new("sleep").arg("0.1").spawn().expect("start sleep");
+    let mut traced = Command::new("sleep").arg("1000").spawn().expect("start sleep");
     let mut tracer = Command::new("python3");
-    let done = tracer.args([TRACER, &traced.id().to_string(), "0"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tracer.args([TRACER, &traced.id().to_string(), "0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let ready = tracer.spawn().ok().map(|mut tracer| {
+        let mut said = String::new();
+        BufReader::new(tracer.stdout.take().expect("stdout")).read_line(&mut said).expect("UTF-8");
+        traced.kill().expect("end sleep");
+        tracer.wait().expect("reap the tracer");
+        said
+    });
+    traced.kill().expect("end sleep");
     traced.wait().expect("reap sleep");
-    (!done.is_ok_and(|s| s.success())).then_some("nothing here can trace (ptrace, python3 with ctypes)")
+    (ready.as_deref() != Some("ready\n")).then_some("nothing here can trace (ptrace, python3 with ctypes)")
 }
 
 pub fn a_traced_call_is_answered_by_the_tracer() {
