@@ -166,6 +166,14 @@ pub fn resources(document: &mut Value) {
     if resources.get("pids").and_then(Value::as_object).is_some_and(|p| !p.contains_key("limit")) {
         resources.remove("pids");
     }
+    for limit in resources.get_mut("hugepageLimits").and_then(Value::as_array_mut).into_iter().flatten() {
+        // The specification counts without sign, the type with; what only the former can say is beyond any memory: no limit.
+        if let Some(limit) = limit.get_mut("limit")
+            && limit.as_u64().is_some_and(|n| i64::try_from(n).is_err())
+        {
+            *limit = (-1).into();
+        }
+    }
     for rule in resources.get_mut("devices").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(rule) = rule.as_object_mut() {
             // An empty type is Go's "not there": all devices.
@@ -237,6 +245,9 @@ mod tests {
         let mut value = json!({"pids": {"limit": 0}});
         resources(&mut value);
         assert_eq!(value, json!({"pids": {"limit": 0}}));
+        let mut value = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": u64::MAX}, {"pageSize": "1GB", "limit": 4}]});
+        resources(&mut value);
+        assert_eq!(value, json!({"hugepageLimits": [{"pageSize": "2MB", "limit": -1}, {"pageSize": "1GB", "limit": 4}]}));
     }
 
     #[test]

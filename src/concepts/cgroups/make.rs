@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::paths::Group;
 use super::values::Write;
-use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, join, tree, write};
+use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, join, owner, tree, write};
 use crate::error::{At, Error, Result};
 
 /// Directories made so far, to be removed again if a later step fails.
@@ -44,7 +44,7 @@ pub(super) fn check_unused(plan: &CgroupsPlan) -> Result<()> {
 }
 
 /// In a scope that systemd has made around `pid`: makes what it left out (hierarchies of v1 that it does not use), writes the limits and
-/// moves the process there. The controllers of v2 are systemd's to share out.
+/// moves the process there. The controllers of v2 are systemd's to share out, but for those that it does not know (hugetlb, rdma, misc).
 pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<Join> {
     let mut join = Join::default();
     for group in &plan.groups {
@@ -59,6 +59,11 @@ pub(super) fn in_scope(plan: &CgroupsPlan, pid: i32) -> Result<Join> {
         let old = directory(group, &mut Made::default())?;
         if group.controllers.iter().any(|c| c == "cpuset") {
             fill_cpuset(group, &plan.writes, old)?;
+        }
+    }
+    for (i, group) in plan.groups.iter().enumerate().filter(|(_, g)| g.is_v2()) {
+        if lacks_controller(plan, i)? {
+            enable(group, &plan.writes, i)?;
         }
     }
     write::all(&plan.groups, &plan.writes)?;
@@ -86,10 +91,12 @@ fn steps(plan: &CgroupsPlan, made: &mut Made) -> Result<Join> {
             done => done.map_err(|e| delegation(plan, i, e))?,
         }
     }
-    if let ([group], []) = (plan.groups.as_slice(), join.left_out.as_slice())
-        && group.is_v2()
-    {
-        enable(group, &plan.writes)?;
+    // On v2 alone for the statistics too; beside v1 for the limits of controllers that no hierarchy of v1 has.
+    let wanted = |i: usize| plan.groups.len() == 1 || plan.writes.iter().any(|w| w.group == i);
+    for (i, group) in plan.groups.iter().enumerate() {
+        if group.is_v2() && wanted(i) && !join.left_out.contains(&group.dir) {
+            enable(group, &plan.writes, i)?;
+        }
     }
     write::all(&plan.groups, &plan.writes)?;
     let v2 = plan.groups.iter().find(|g| g.is_v2() && !join.left_out.contains(&g.dir));
@@ -180,9 +187,16 @@ fn fill_cpuset(group: &Group, writes: &[Write], old: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether the v2 group `index` lacks a controller that a limit needs.
+fn lacks_controller(plan: &CgroupsPlan, index: usize) -> Result<bool> {
+    let has = write::read(&plan.groups[index].dir.join("cgroup.controllers"))?;
+    let needed = plan.writes.iter().filter(|w| w.group == index).filter_map(Write::controller);
+    Ok(needed.into_iter().any(|c| !has.split(' ').any(|h| h == c)))
+}
+
 /// v2: a controller works in a group if the group above shares it out (`cgroup.subtree_control`). All that exist are shared,
-/// for their statistics; those that a limit needs must be.
-fn enable(group: &Group, writes: &[Write]) -> Result<()> {
+/// for their statistics; those that a limit of this group (number `index`) needs must be.
+fn enable(group: &Group, writes: &[Write], index: usize) -> Result<()> {
     let chain = group.chain();
     let above = std::iter::once(&group.mountpoint).chain(chain.iter().take(chain.len() - 1));
     for dir in above {
@@ -201,7 +215,7 @@ fn enable(group: &Group, writes: &[Write]) -> Result<()> {
         for controller in &missing {
             let one = if busy { Err(io::Error::from_raw_os_error(libc::EBUSY)) } else { write::put(&file, controller) };
             if let Err(e) = one
-                && let Some(write) = writes.iter().find(|w| w.file.split('.').next() == controller.get(1..))
+                && let Some(write) = writes.iter().find(|w| w.group == index && w.controller() == controller.get(1..))
             {
                 return Err(refused(&file, controller, write, e));
             }
@@ -234,5 +248,5 @@ fn open(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
         join.devices_skipped = !ebpf::attach(dir.as_fd(), code, plan.rootless)?;
     }
     join.v2 = Some(dir.into());
-    Ok(())
+    plan.owner.map_or(Ok(()), |uid| owner::give(&group.dir, uid))
 }

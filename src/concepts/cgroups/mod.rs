@@ -14,6 +14,7 @@ mod freezer;
 mod join;
 mod make;
 mod oom;
+mod owner;
 mod paths;
 mod record;
 pub mod stats;
@@ -69,6 +70,8 @@ pub struct CgroupsPlan {
     /// Groups without a limit may be left out if they cannot be made: without privilege, and no path was asked for.
     tolerant: bool,
     check_before_update: bool,
+    /// v2: whom the group is given to.
+    owner: Option<u32>,
     /// Driver systemd: the unit to ask for.
     unit: Option<systemd::Unit>,
 }
@@ -127,6 +130,7 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, tolerant: bool, 
     }
     plan.unit = unit;
     plan.tolerant = tolerant && path.is_none();
+    plan.owner = owner::plan(spec, host);
     plan.add_devices(&rules, host)?;
     plan.rules = rules;
     Ok(plan)
@@ -344,6 +348,7 @@ impl CgroupsPlan {
             lines.extend(unit.lines());
         }
         lines.extend(self.writes.iter().map(|w| format!("write {}: {} = {}", name(&self.groups[w.group]), w.file, w.text)));
+        lines.extend(self.owner.map(|uid| format!("give the group to uid {uid}")));
         if let Some(program) = &self.program {
             lines.push(format!(
                 "load device program ({} instructions): all denied but {}",

@@ -5,50 +5,39 @@
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
-use super::values::{Occasion, Otherwise, Writes, hugepages, pids, rdma, refuse, set};
+use super::values::{Occasion, Otherwise, Writes, refuse, set};
 use crate::error::{Error, Result};
 
 /// The kernel's bounds of cpu.shares; values beyond are bent to them in silence.
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
-/// All values of `r`, in the order in which the kernel accepts them.
-pub(super) fn writes(out: &mut Writes, r: &LinuxResources, occasion: Occasion) -> Result<()> {
+/// Keys of v2 mean nothing here.
+pub(super) fn no_unified(r: &LinuxResources) -> Result<()> {
     if r.unified().as_ref().is_some_and(|u| !u.is_empty()) {
         return Err(Error::new("invalid configuration: cannot use unified on cgroup v1").config("linux.resources.unified"));
-    }
-    if let Some(m) = r.memory() {
-        memory(out, m, occasion)?;
-    }
-    if let Some(c) = r.cpu() {
-        cpu(out, c)?;
-    }
-    if let Some(limit) = pids(r, occasion) {
-        out.put("pids", "pids.max", limit, "pids.limit")?;
-    }
-    if let Some(io) = r.block_io() {
-        block_io(out, io)?;
-    }
-    for (field, size, limit) in hugepages(r)? {
-        out.put("hugetlb", format!("hugetlb.{size}.limit_in_bytes"), limit, &field)?;
-        // Reserved pages count only since Linux 5.7.
-        out.put("hugetlb", format!("hugetlb.{size}.rsvd.limit_in_bytes"), limit, &field)?.otherwise = Otherwise::Skip;
-    }
-    for (field, line) in rdma(r) {
-        out.put("rdma", "rdma.max", line, &field)?;
-    }
-    if let Some(n) = r.network() {
-        if let Some(class) = set(n.class_id()) {
-            out.put("net_cls", "net_cls.classid", class, "network.classID")?;
-        }
-        for (i, priority) in n.priorities().iter().flatten().enumerate() {
-            let line = format!("{} {}", priority.name(), priority.priority());
-            out.put("net_prio", "net_prio.ifpriomap", line, &format!("network.priorities[{i}]"))?;
-        }
     }
     Ok(())
 }
 
-fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
+/// net_cls and net_prio.
+pub(super) fn network(out: &mut Writes, r: &LinuxResources) -> Result<()> {
+    let Some(n) = r.network() else { return Ok(()) };
+    if let Some(class) = set(n.class_id()) {
+        out.put("net_cls", "net_cls.classid", class, "network.classID")?;
+    }
+    for (i, priority) in n.priorities().iter().flatten().enumerate() {
+        let line = format!("{} {}", priority.name(), priority.priority());
+        out.put("net_prio", "net_prio.ifpriomap", line, &format!("network.priorities[{i}]"))?;
+    }
+    Ok(())
+}
+
+/// memory, in the order in which the kernel accepts it.
+pub(super) fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
+    // First, while nothing is below. Since Linux 5.11 it is always so: the kernel refuses 0, and nothing else is lost.
+    if let Some(hierarchy) = m.use_hierarchy() {
+        out.put("memory", "memory.use_hierarchy", u8::from(hierarchy), "memory.useHierarchy")?;
+    }
     let (limit, swap) = (set(m.limit()), set(m.swap()));
     if let (Some(limit @ 1..), Some(swap @ 0..)) = (limit, swap)
         && swap < limit
@@ -61,7 +50,8 @@ fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
     // memory may never exceed memory+swap: unlimited swap goes first. Of two numbers, the order depends on what holds now;
     // the first is refused if it comes too early, and comes again at the end.
     if swap == Some(-1) {
-        out.put("memory", "memory.memsw.limit_in_bytes", -1, "memory.swap")?;
+        // Without swap accounting there is nothing to be had.
+        out.put("memory", "memory.memsw.limit_in_bytes", -1, "memory.swap")?.otherwise = Otherwise::Skip;
     } else if limit == Some(-1) && swap.is_none() {
         out.put("memory", "memory.memsw.limit_in_bytes", -1, "memory.limit")?.otherwise = Otherwise::Skip;
     }
@@ -91,7 +81,8 @@ fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
     Ok(())
 }
 
-fn cpu(out: &mut Writes, c: &LinuxCpu) -> Result<()> {
+/// cpu, in the order in which the kernel accepts it.
+pub(super) fn cpu(out: &mut Writes, c: &LinuxCpu) -> Result<()> {
     // Realtime first: without time of its own, the group refuses processes that are SCHED_FIFO or SCHED_RR.
     if let Some(period) = set(c.realtime_period()) {
         out.put("cpu", "cpu.rt_period_us", period, "cpu.realtimePeriod")?.retry = true;
@@ -127,16 +118,11 @@ fn cpu(out: &mut Writes, c: &LinuxCpu) -> Result<()> {
         Some(burst) => drop(out.put("cpu", "cpu.cfs_burst_us", burst, "cpu.burst")?),
         None => {}
     }
-    if let Some(cpus) = set(c.cpus().clone()) {
-        out.put("cpuset", "cpuset.cpus", cpus, "cpu.cpus")?;
-    }
-    if let Some(mems) = set(c.mems().clone()) {
-        out.put("cpuset", "cpuset.mems", mems, "cpu.mems")?;
-    }
     Ok(())
 }
 
-fn block_io(out: &mut Writes, io: &LinuxBlockIo) -> Result<()> {
+/// blkio.
+pub(super) fn block_io(out: &mut Writes, io: &LinuxBlockIo) -> Result<()> {
     // The files of the CFQ scheduler went with it (Linux 5.0); those of BFQ have its name in theirs.
     if let Some(weight) = set(io.weight()) {
         out.put("blkio", "blkio.bfq.weight", weight, "blockIO.weight")?.otherwise =

@@ -7,38 +7,17 @@ use std::collections::BTreeMap;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::values::{Current, Occasion, Otherwise, Writes, hugepages, max, pids, rdma, refuse, set};
+use super::values::{Current, Occasion, Otherwise, Writes, max, refuse, set};
 use crate::error::Result;
 
 /// What the kernel assumes for a period that was never given, in microseconds.
 const DEFAULT_PERIOD: u64 = 100_000;
 
-/// All values of `r`, in the order in which the kernel accepts them.
-pub(super) fn writes(out: &mut Writes, r: &LinuxResources, occasion: Occasion) -> Result<()> {
-    if let Some(m) = r.memory() {
-        memory(out, m, occasion)?;
-    }
-    if let Some(c) = r.cpu() {
-        cpu(out, c, occasion)?;
-    }
-    if let Some(limit) = pids(r, occasion) {
-        out.put("pids", "pids.max", limit, "pids.limit")?;
-    }
-    if let Some(io) = r.block_io() {
-        block_io(out, io)?;
-    }
-    for (field, size, limit) in hugepages(r)? {
-        out.put("hugetlb", format!("hugetlb.{size}.max"), max(limit), &field)?;
-        out.put("hugetlb", format!("hugetlb.{size}.rsvd.max"), max(limit), &field)?.otherwise = Otherwise::Skip;
-    }
-    for (field, line) in rdma(r) {
-        out.put("rdma", "rdma.max", line, &field)?;
-    }
-    if let Some(n) = r.network() {
-        absent(set(n.class_id()).is_some(), "network.classID")?;
-        absent(n.priorities().as_ref().is_some_and(|p| !p.is_empty()), "network.priorities")?;
-    }
-    unified(out, r)
+/// There are no files; packets are told apart by the group itself (a match of nftables, a BPF program).
+pub(super) fn network(r: &LinuxResources) -> Result<()> {
+    let Some(n) = r.network() else { return Ok(()) };
+    absent(set(n.class_id()).is_some(), "network.classID")?;
+    absent(n.priorities().as_ref().is_some_and(|p| !p.is_empty()), "network.priorities")
 }
 
 /// Limits of v1 that v2 has no file for.
@@ -46,9 +25,12 @@ fn absent(given: bool, field: &str) -> Result<()> {
     if given { refuse(field, format!("cannot set linux.resources.{field}: cgroup v2 has no such limit")) } else { Ok(()) }
 }
 
-fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
+/// memory, in the order in which the kernel accepts it.
+pub(super) fn memory(out: &mut Writes, m: &LinuxMemory, occasion: Occasion) -> Result<()> {
     absent(m.disable_oom_killer() == Some(true), "memory.disableOOMKiller")?;
     absent(set(m.kernel_tcp()).is_some(), "memory.kernelTCP")?;
+    // It always is.
+    absent(m.use_hierarchy() == Some(false), "memory.useHierarchy")?;
     absent(m.swappiness().is_some_and(|s| s != u64::MAX), "memory.swappiness")?;
     let (limit, total) = (set(m.limit()).unwrap_or(0), set(m.swap()).unwrap_or(0));
     if let Occasion::Update(now) = occasion {
@@ -102,7 +84,8 @@ fn swap_alone(limit: i64, total: i64, occasion: Occasion) -> Result<Option<i64>>
     }
 }
 
-fn cpu(out: &mut Writes, c: &LinuxCpu, occasion: Occasion) -> Result<()> {
+/// cpu, in the order in which the kernel accepts it.
+pub(super) fn cpu(out: &mut Writes, c: &LinuxCpu, occasion: Occasion) -> Result<()> {
     absent(set(c.realtime_runtime()).is_some(), "cpu.realtimeRuntime")?;
     absent(set(c.realtime_period()).is_some(), "cpu.realtimePeriod")?;
     // An idle group refuses a weight: it stops being idle before, or becomes so after.
@@ -135,12 +118,6 @@ fn cpu(out: &mut Writes, c: &LinuxCpu, occasion: Occasion) -> Result<()> {
         Some(burst) => drop(out.put("cpu", "cpu.max.burst", burst, "cpu.burst")?),
         None => {}
     }
-    if let Some(cpus) = set(c.cpus().clone()) {
-        out.put("cpuset", "cpuset.cpus", cpus, "cpu.cpus")?;
-    }
-    if let Some(mems) = set(c.mems().clone()) {
-        out.put("cpuset", "cpuset.mems", mems, "cpu.mems")?;
-    }
     Ok(())
 }
 
@@ -158,19 +135,25 @@ pub(super) fn weight(shares: u64) -> u64 {
     }
 }
 
-fn block_io(out: &mut Writes, io: &LinuxBlockIo) -> Result<()> {
+/// io.
+pub(super) fn block_io(out: &mut Writes, io: &LinuxBlockIo) -> Result<()> {
     absent(set(io.leaf_weight()).is_some(), "blockIO.leafWeight")?;
+    // Which of the two counts is up to the scheduler of each disk: BFQ has its own, the cost model (io.cost.qos) the other. Both
+    // are set, as far as this kernel has them.
     if let Some(weight) = set(io.weight()) {
-        let instead = Otherwise::Use("io.weight".into(), io_weight(weight, "blockIO.weight")?.to_string());
-        out.put("io", "io.bfq.weight", weight, "blockIO.weight")?.otherwise = instead;
+        let other = io_weight(weight, "blockIO.weight")?.to_string();
+        out.put("io", "io.bfq.weight", weight, "blockIO.weight")?.otherwise = Otherwise::Use("io.weight".into(), other.clone());
+        out.put("io", "io.weight", other, "blockIO.weight")?.otherwise = Otherwise::Skip;
     }
     for (i, device) in io.weight_device().iter().flatten().enumerate() {
         let field = format!("blockIO.weightDevice[{i}]");
         absent(set(device.leaf_weight()).is_some(), &format!("{field}.leafWeight"))?;
         if let Some(weight) = set(device.weight()) {
             let number = format!("{}:{}", device.major(), device.minor());
-            let instead = Otherwise::Use("io.weight".into(), format!("{number} {}", io_weight(weight, &field)?));
-            out.put("io", "io.bfq.weight", format!("{number} {weight}"), &field)?.otherwise = instead;
+            let other = format!("{number} {}", io_weight(weight, &field)?);
+            out.put("io", "io.bfq.weight", format!("{number} {weight}"), &field)?.otherwise =
+                Otherwise::Use("io.weight".into(), other.clone());
+            out.put("io", "io.weight", other, &field)?.otherwise = Otherwise::Skip;
         }
     }
     let limits = [
@@ -201,7 +184,8 @@ fn io_weight(weight: u16, field: &str) -> Result<u64> {
     }
 }
 
-fn unified(out: &mut Writes, r: &LinuxResources) -> Result<()> {
+/// The files of v2 by their own names.
+pub(super) fn unified(out: &mut Writes, r: &LinuxResources) -> Result<()> {
     let sorted: BTreeMap<&String, &String> = r.unified().iter().flatten().collect();
     for (file, value) in sorted {
         let field = format!("unified[{file:?}]");
@@ -209,8 +193,9 @@ fn unified(out: &mut Writes, r: &LinuxResources) -> Result<()> {
             return refuse(&field, format!("unified resource {file:?} must be a file name (no slashes)"));
         }
         let controller = file.split('.').next().unwrap_or_default();
-        // Files with a line per device take one line per write.
-        for line in value.lines() {
+        // Files with a line per device take one line per write. Nothing is a value too (of cpuset.cpus), but no write(2).
+        let lines: Vec<&str> = if value.trim().is_empty() { vec!["\n"] } else { value.lines().collect() };
+        for line in lines {
             out.put(controller, file, line, &field)?;
         }
     }
@@ -289,7 +274,7 @@ mod tests {
     fn block_io_values() {
         let texts = create(json!({"blockIO": {"weight": 100, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 0}],
                                               "throttleWriteIOPSDevice": [{"major": 8, "minor": 1, "rate": 2}]}}));
-        assert_eq!(texts, ["io.bfq.weight 100", "io.max 8:0 rbps=max", "io.max 8:1 wiops=2"]);
+        assert_eq!(texts, ["io.bfq.weight 100", "io.weight 910", "io.max 8:0 rbps=max", "io.max 8:1 wiops=2"]);
         assert_eq!([10, 500, 1000].map(|w| io_weight(w, "x").expect("valid")), [1, 4950, 10_000]);
         assert!(io_weight(9, "x").is_err());
     }

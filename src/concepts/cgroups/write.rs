@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::paths::Group;
-use super::values::{Otherwise, Write};
+use super::values::{Otherwise, Write, not_mounted};
 use crate::error::{At, Error, Result};
 
 /// Opens a file of a group for writing. Never creates: cgroupfs answers an unknown name with ENOENT only so.
@@ -49,7 +49,39 @@ fn one(groups: &[Group], write: &Write, last: &mut Option<(PathBuf, File)>) -> R
         Err((path, e)) => return Err(explain(groups, write, &path, e)),
     };
     let done = file.1.write_all(text.as_bytes());
-    done.map_err(|e| explain(groups, write, &file.0, e))
+    done.map_err(|e| explain(groups, write, &file.0, e))?;
+    if groups[write.group].is_v2() && write.file.starts_with("cpuset.") { settled(write, &file.0) } else { Ok(()) }
+}
+
+/// v2 accepts any list and any wish for a partition, and then gives what there is: CPUs that were not asked for, if the group above
+/// has none of those that were. A limit that came out other than asked is an error.
+fn settled(write: &Write, path: &Path) -> Result<()> {
+    let refuse =
+        |why: String| Err(Error::new(format!("cannot set {}: {why}", write.field)).config(&write.field).code("E-CPUSET"));
+    match write.file.as_str() {
+        "cpuset.cpus" | "cpuset.mems" => {
+            let has = read(&path.with_file_name(format!("{}.effective", write.file)))?;
+            let outside = cpus(&has).any(|n| !cpus(&write.text).any(|asked| asked == n));
+            let empty = write.text.trim().is_empty();
+            if outside && !empty { refuse(format!("of {:?} nothing is to be had, but {has}", write.text)) } else { Ok(()) }
+        }
+        "cpuset.cpus.partition" => match read(path)? {
+            state if state.contains("invalid") => refuse(format!("the kernel says: {state}")),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// The numbers of a list as of cpuset(7), `0-2,5`; what is none is left out.
+fn cpus(list: &str) -> impl Iterator<Item = u32> {
+    list.trim().split(',').flat_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) => first..=last,
+            _ => 1..=0,
+        }
+    })
 }
 
 type Cache = Option<(PathBuf, File)>;
@@ -74,12 +106,14 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
             let controller = name.split('.').next().unwrap_or_default();
             let has = read(&path.with_file_name("cgroup.controllers")).unwrap_or_default();
             if has.split(' ').any(|c| c == controller) {
-                e.hint("this kernel was built without the file")
+                without_file(e, name, path)
+            } else if groups.len() > 1 {
+                not_mounted(&write.field, controller)
             } else {
                 e.code("E-DELEGATE").hint(format!("the group lacks the controller {controller}; it has only: {has}"))
             }
         }
-        Some(libc::ENOENT) => e.hint("this kernel was built without the file"),
+        Some(libc::ENOENT) => without_file(e, name, path),
         Some(libc::EBUSY) if name == "memory.limit_in_bytes" => {
             e.code("E-MEMLOW").hint("the group uses more than that now; raise memory.limit")
         }
@@ -102,8 +136,51 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
     }
 }
 
+/// A file that this kernel does not have, though the controller is there.
+fn without_file(e: Error, name: &str, path: &Path) -> Error {
+    if !name.starts_with("hugetlb.") {
+        return e.hint("this kernel was built without the file");
+    }
+    let listing = path.parent().and_then(|dir| std::fs::read_dir(dir).ok());
+    let names = listing.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let size = |name: String| name.strip_prefix("hugetlb.").and_then(|n| n.split('.').next()).map(str::to_owned);
+    let sizes: std::collections::BTreeSet<String> = names.filter_map(size).collect();
+    e.hint(format!("this machine's huge pages have the sizes: {}", sizes.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
 /// Reads a file of a group, without the final line end.
 pub(super) fn read(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path).at(|| format!("read {}", path.display()))?;
     Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain files stand for those of the kernel.
+    #[test]
+    fn v2_is_asked_what_became_of_a_list() {
+        let dir = tempfile::tempdir().expect("directory");
+        let groups = [Group { mountpoint: "/".into(), dir: dir.path().to_owned(), controllers: vec![] }];
+        let set = |file: &str, text: &str, becomes: &str| {
+            std::fs::write(dir.path().join(file), "").expect("write");
+            let effective = if file.ends_with("partition") { file.to_owned() } else { format!("{file}.effective") };
+            let write = Write {
+                group: 0,
+                file: file.into(),
+                text: text.into(),
+                field: "f".into(),
+                otherwise: Otherwise::Fail,
+                retry: false,
+            };
+            std::fs::write(dir.path().join(effective), becomes).expect("write");
+            all(&groups, &[write])
+        };
+        set("cpuset.cpus", "0-3,5", "1-2,5\n").expect("less than asked is inside of what was asked");
+        set("cpuset.cpus", "\n", "0-7\n").expect("no list is no limit");
+        let e = set("cpuset.cpus", "4", "0-3\n").expect_err("outside");
+        assert_eq!(e.to_string(), "cannot set f: of \"4\" nothing is to be had, but 0-3");
+        set("cpuset.mems", "1", "0\n").expect_err("outside");
+    }
 }

@@ -4,10 +4,14 @@
 //! one signal.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, socket, sockopt::SendTimeout};
+use nix::sys::time::TimeVal;
 
 use super::wire::{Decoder, Encoder, Value};
 use crate::error::{At, Error, Result};
@@ -53,8 +57,12 @@ struct Message {
 pub(super) struct Bus {
     stream: UnixStream,
     serial: u32,
-    /// Signals that came in while a reply was awaited.
+    /// Ends of jobs that came in while a reply was awaited.
     signals: VecDeque<Message>,
+    /// How long an answer may take.
+    patience: Duration,
+    /// Until when the answer must be there, however busily the other side sends other things.
+    deadline: Instant,
 }
 
 /// What systemd refused: the name of the D-Bus error and its text.
@@ -74,8 +82,8 @@ impl Bus {
         };
         let mut last = Error::new("connect to systemd: no address is known");
         for (path, bus) in addresses(user) {
-            match UnixStream::connect(&path).at(|| format!("connect to {}", path.display())) {
-                Ok(stream) => return Self::greet(stream, bus).map_err(|e| e.code("E-BUS")),
+            match connect(&path).at(|| format!("connect to {}", path.display())) {
+                Ok(stream) => return Self::greet(stream, bus, PATIENCE).map_err(|e| e.code("E-BUS")),
                 Err(e) => last = e,
             }
         }
@@ -84,20 +92,19 @@ impl Bus {
 
     /// Authenticates by what the kernel says of this process (SASL EXTERNAL). No user id is named: in a user namespace, rrun
     /// knows another than the bus sees.
-    fn greet(mut stream: UnixStream, bus: bool) -> Result<Self> {
+    fn greet(stream: UnixStream, bus: bool, patience: Duration) -> Result<Self> {
         let at = || "authenticate to D-Bus";
-        stream.set_read_timeout(Some(PATIENCE)).at(at)?;
-        stream.set_write_timeout(Some(PATIENCE)).at(at)?;
-        stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").at(at)?;
+        stream.set_write_timeout(Some(patience)).at(at)?;
+        let mut this = Self { stream, serial: 0, signals: VecDeque::new(), patience, deadline: Instant::now() + patience };
+        this.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").at(at)?;
         loop {
-            let line = read_line(&mut stream).at(at)?;
+            let line = this.read_line().at(at)?;
             match line.split(' ').next() {
                 Some("DATA") => {}
                 Some("OK") => break,
-                _ => return Err(Error::new(format!("authenticate to D-Bus: refused ({line})"))),
+                _ => return Err(Error::new(format!("authenticate to D-Bus: refused ({line:?})"))),
             }
         }
-        let mut this = Self { stream, serial: 0, signals: VecDeque::new() };
         if bus {
             this.call(DBUS, "/org/freedesktop/DBus", DBUS, "Hello", &[])?.map_err(refused("Hello"))?;
             let rule =
@@ -112,28 +119,34 @@ impl Bus {
         self.call(SYSTEMD, SYSTEMD_PATH, MANAGER, method, args)
     }
 
+    /// The version of systemd, `257` of `257.9-1`; 0 if it does not tell.
+    pub fn version(&mut self) -> Result<u32> {
+        let args = [Value::Str(MANAGER.into()), Value::Str("Version".into())];
+        let reply = self.call(SYSTEMD, SYSTEMD_PATH, "org.freedesktop.DBus.Properties", "Get", &args)?.unwrap_or_default();
+        let Some(Value::Variant(value)) = reply.into_iter().next() else { return Ok(0) };
+        let text = value.text().unwrap_or_default().trim_start_matches('v');
+        Ok(text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).unwrap_or(0))
+    }
+
     /// As [`Bus::manager`] for methods that start a job: waits until the job has ended.
     pub fn job(&mut self, method: &str, args: &[Value]) -> Result<std::result::Result<(), Refusal>> {
         let job = match self.manager(method, args)? {
             Err(refusal) => return Ok(Err(refusal)),
             Ok(reply) => reply.first().and_then(Value::text).unwrap_or_default().to_owned(),
         };
-        let start = Instant::now();
+        self.deadline = Instant::now() + self.patience;
         loop {
             let signal = match self.signals.pop_front() {
                 Some(signal) => signal,
-                None => self.receive()?,
+                None => self.receive().map_err(|e| e.context(format!("systemd: {method}: the job does not end")))?,
             };
             // JobRemoved: id, job, unit, result.
-            if signal.kind == SIGNAL && signal.member == "JobRemoved" && signal.body.get(1).and_then(Value::text) == Some(&job) {
+            if signal.is_end_of_job() && signal.body.get(1).and_then(Value::text) == Some(&job) {
                 let result = signal.body.get(3).and_then(Value::text).unwrap_or_default();
                 return match result {
                     "done" | "skipped" => Ok(Ok(())),
                     other => Err(Error::new(format!("systemd: {method}: the job ended as {other}"))),
                 };
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(Error::new(format!("systemd: {method}: the job does not end")));
             }
         }
     }
@@ -149,6 +162,7 @@ impl Bus {
         self.serial += 1;
         let serial = self.serial;
         let message = encode(serial, destination, path, interface, method, args);
+        self.deadline = Instant::now() + self.patience;
         self.stream.write_all(&message).at(|| format!("D-Bus call {method}"))?;
         loop {
             let message = self.receive().map_err(|e| e.context(format!("D-Bus call {method}")))?;
@@ -158,7 +172,7 @@ impl Bus {
                     let text = message.body.first().and_then(Value::text).unwrap_or_default().to_owned();
                     return Ok(Err(Refusal { name: message.error, text }));
                 }
-                SIGNAL => self.signals.push_back(message),
+                _ if message.is_end_of_job() => self.signals.push_back(message),
                 _ => {}
             }
         }
@@ -167,7 +181,7 @@ impl Bus {
     fn receive(&mut self) -> Result<Message> {
         let at = || "read from D-Bus";
         let mut head = [0u8; 16];
-        self.stream.read_exact(&mut head).at(at)?;
+        self.read(&mut head).at(at)?;
         let word = |i: usize| u32::from_le_bytes(head[i..i + 4].try_into().expect("four bytes")) as usize;
         // Header: byte order, type, flags, version, body length, serial, and the length of the fields, which follow.
         let (body, fields) = (word(4), word(12));
@@ -177,9 +191,53 @@ impl Bus {
         let fields_end = 16 + fields;
         let mut message = head.to_vec();
         message.resize(fields_end.next_multiple_of(8) + body, 0);
-        self.stream.read_exact(&mut message[16..]).at(at)?;
+        self.read(&mut message[16..]).at(at)?;
         decode(&message, head[1], fields_end)
     }
+
+    /// Fills `buffer`, or fails at the deadline.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(&mut buffer[filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => filled += n,
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// A line of the authentication, read byte by byte: what follows it are messages.
+    fn read_line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        let mut byte = [0u8];
+        while !line.ends_with(b"\r\n") && line.len() < 1024 {
+            self.read(&mut byte)?;
+            line.push(byte[0]);
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+impl Message {
+    fn is_end_of_job(&self) -> bool {
+        self.kind == SIGNAL && self.member == "JobRemoved"
+    }
+}
+
+/// A connection to the socket at `path`. Connecting takes no longer than sending may: it waits while the listener's queue is full.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&socket, SendTimeout, &TimeVal::new(PATIENCE.as_secs() as i64, 0))?;
+    nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(socket.into())
 }
 
 /// A refusal that is not expected.
@@ -207,17 +265,6 @@ fn addresses(user: bool) -> Vec<(PathBuf, bool)> {
         found.push((Path::new("/run/dbus/system_bus_socket").into(), true));
     }
     found
-}
-
-/// A line of the authentication, read byte by byte: what follows it are messages.
-fn read_line(stream: &mut UnixStream) -> std::io::Result<String> {
-    let mut line = Vec::new();
-    let mut byte = [0u8];
-    while !line.ends_with(b"\r\n") && line.len() < 1024 {
-        stream.read_exact(&mut byte)?;
-        line.push(byte[0]);
-    }
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 fn encode(serial: u32, destination: &str, path: &str, interface: &str, method: &str, args: &[Value]) -> Vec<u8> {
@@ -278,57 +325,5 @@ fn elements(value: Value) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_is_read_back() {
-        let args = [Value::Str("x.scope".into()), Value::Array("(sv)".into(), vec![])];
-        let data = encode(3, SYSTEMD, SYSTEMD_PATH, MANAGER, "StartTransientUnit", &args);
-        let fields = u32::from_le_bytes(data[12..16].try_into().expect("four"));
-        let message = decode(&data, data[1], 16 + fields as usize).expect("decode");
-        assert_eq!((message.kind, message.member.as_str()), (CALL, "StartTransientUnit"));
-        assert_eq!(message.body, args);
-    }
-
-    /// Plays the other side: greets, answers one call with an error, one with a job whose end comes before the answer.
-    #[test]
-    fn a_conversation() {
-        let (client, mut server) = UnixStream::pair().expect("pair");
-        server.write_all(b"DATA\r\nOK 0123\r\n").expect("greet");
-        let mut bus = Bus::greet(client, false).expect("greeted");
-        let reply = |kind: u8, fields: Vec<(u8, Value)>, args: &[Value]| {
-            let mut body = Encoder::default();
-            args.iter().for_each(|a| body.value(a));
-            let field = |(code, value)| Value::Struct(vec![Value::Byte(code), Value::Variant(Box::new(value))]);
-            let mut all: Vec<Value> = fields.into_iter().map(field).collect();
-            all.push(field((SIGNATURE, Value::Signature(args.iter().map(Value::signature).collect()))));
-            let mut message = Encoder(vec![b'l', kind, 0, 1]);
-            message.value(&Value::U32(body.0.len() as u32));
-            message.value(&Value::U32(9));
-            message.value(&Value::Array("(yv)".into(), all));
-            message.pad(8);
-            message.0.extend(body.0);
-            message.0
-        };
-        let text = |t: &str| Value::Str(t.into());
-        server
-            .write_all(&reply(ERROR, vec![(REPLY_SERIAL, Value::U32(1)), (ERROR_NAME, text("a.B"))], &[text("no")]))
-            .expect("write");
-        let refusal = bus.manager("StopUnit", &[]).expect("answered").expect_err("refused");
-        assert_eq!((refusal.name.as_str(), refusal.text.as_str()), ("a.B", "no"));
-        let gone = |job: &str, result: &str| {
-            let body = [Value::U32(1), Value::Path(job.into()), text("x.scope"), text(result)];
-            reply(SIGNAL, vec![(MEMBER, text("JobRemoved"))], &body)
-        };
-        server.write_all(&gone("/other", "failed")).expect("write");
-        server.write_all(&gone("/mine", "done")).expect("write");
-        server.write_all(&reply(RETURN, vec![(REPLY_SERIAL, Value::U32(2))], &[Value::Path("/mine".into())])).expect("write");
-        bus.job("StartTransientUnit", &[]).expect("answered").expect("done");
-        server.write_all(&reply(RETURN, vec![(REPLY_SERIAL, Value::U32(3))], &[Value::Path("/mine".into())])).expect("write");
-        server.write_all(&gone("/mine", "failed")).expect("write");
-        assert!(bus.job("StartTransientUnit", &[]).is_err());
-        drop(server);
-        assert!(bus.manager("StopUnit", &[]).is_err());
-    }
-}
+#[path = "bus_tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
 //! Values in GVariant text, as annotations give them: `org.systemd.property.TimeoutStopUSec: "uint64 5000000"` (GVariant text format,
 //! a part of GLib's documentation).
 //!
-//! Understood: booleans, numbers, strings, arrays, tuples, variants, and a type in front of a value (`uint64 5`, `@as []`). A number
-//! without a type is an int32, or a double with a point.
+//! Understood: booleans, numbers, strings, byte strings, arrays, tuples, dictionaries, variants, and a type in front of a value
+//! (`uint64 5`, `@as []`). A number without a type is an int32, or a double with a point. Left out is what D-Bus cannot carry: maybe types.
 
 use super::wire::{Value, single};
 
@@ -56,13 +56,19 @@ impl<'a> Parser<'a> {
                 if single(signature.as_bytes()).ok() != Some(signature.len()) {
                     return Err(format!("unknown type {signature:?}"));
                 }
-                self.value(Some(signature), depth + 1)
+                self.value(Some(signature), depth + 1).and_then(|value| fit(value, wanted))
             }
             Some('\'' | '"') => {
                 let text = self.string()?;
                 string(text, wanted)
             }
+            Some('b') if self.rest[1..].starts_with(['\'', '"']) => {
+                self.eat('b');
+                // Byte strings end with a zero, as C's.
+                fit(Value::bytes(&[self.string()?.as_bytes(), &[0]].concat()), wanted)
+            }
             Some('[') => self.array(wanted, depth),
+            Some('{') => self.dictionary(wanted, depth),
             Some('(') => self.tuple(wanted, depth),
             Some('<') => {
                 self.eat('<');
@@ -95,7 +101,7 @@ impl<'a> Parser<'a> {
             "signature" => "g",
             _ => return Err(format!("unknown word {word:?} (a string stands in quotes)")),
         };
-        self.value(Some(signature), depth + 1)
+        self.value(Some(signature), depth + 1).and_then(|value| fit(value, wanted))
     }
 
     fn string(&mut self) -> Result<String, String> {
@@ -111,6 +117,17 @@ impl<'a> Parser<'a> {
                 '\\' => match chars.next().map(|(_, c)| c) {
                     Some('n') => text.push('\n'),
                     Some('t') => text.push('\t'),
+                    Some('r') => text.push('\r'),
+                    Some('a') => text.push('\x07'),
+                    Some('b') => text.push('\x08'),
+                    Some('f') => text.push('\x0c'),
+                    Some('v') => text.push('\x0b'),
+                    Some('\n') => {}
+                    Some(size @ ('u' | 'U')) => {
+                        let digits: String = chars.by_ref().take(if size == 'u' { 4 } else { 8 }).map(|(_, c)| c).collect();
+                        let c = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).filter(|c| *c != '\0');
+                        text.push(c.ok_or_else(|| format!("unknown escape \\{size}{digits}"))?);
+                    }
                     Some(c @ ('\\' | '\'' | '"')) => text.push(c),
                     other => return Err(format!("unknown escape \\{}", other.unwrap_or(' '))),
                 },
@@ -139,8 +156,40 @@ impl<'a> Parser<'a> {
         signature.map(|s| Value::Array(s, values)).ok_or_else(|| "the type of an empty array is unknown (@as [])".into())
     }
 
+    /// `{'key': value, …}`: an array of entries, the types of the first one being those of all.
+    fn dictionary(&mut self, wanted: Option<&str>, depth: usize) -> Result<Value, String> {
+        let pair = |element: &str| -> Option<(String, String)> {
+            let inner = element.strip_prefix('{')?.strip_suffix('}')?;
+            let (key, value) = inner.split_at(single(inner.as_bytes()).ok()?);
+            Some((key.to_owned(), value.to_owned()))
+        };
+        let mut types = match wanted {
+            None => None,
+            Some(w) => Some(w.strip_prefix('a').and_then(pair).ok_or_else(|| format!("a dictionary is not of type {w}"))?),
+        };
+        self.eat('{');
+        let mut entries = Vec::new();
+        while !self.eat('}') {
+            if !entries.is_empty() && !self.eat(',') {
+                return Err(", or } is missing".into());
+            }
+            let key = self.value(types.as_ref().map(|t| t.0.as_str()), depth + 1)?;
+            if matches!(key, Value::Array(..) | Value::Struct(_) | Value::Variant(_)) {
+                return Err("a key is a string or a number".into());
+            }
+            if !self.eat(':') {
+                return Err(": is missing after a key".into());
+            }
+            let value = self.value(types.as_ref().map(|t| t.1.as_str()), depth + 1)?;
+            types = types.or_else(|| Some((key.signature(), value.signature())));
+            entries.push(Value::Entry(Box::new((key, value))));
+        }
+        let (key, value) = types.ok_or("the type of an empty dictionary is unknown (@a{sv} {})")?;
+        Ok(Value::Array(format!("{{{key}{value}}}"), entries))
+    }
+
     fn tuple(&mut self, wanted: Option<&str>, depth: usize) -> Result<Value, String> {
-        let mut types = wanted.map(|w| w.trim_start_matches('(').trim_end_matches(')'));
+        let mut types = wanted.map(|w| w.strip_prefix('(').and_then(|w| w.strip_suffix(')')).unwrap_or_default());
         self.eat('(');
         let mut parts = Vec::new();
         while !self.eat(')') {
@@ -178,13 +227,16 @@ fn string(text: String, wanted: Option<&str>) -> Result<Value, String> {
 
 fn number(word: &str, wanted: Option<&str>) -> Result<Value, String> {
     let wrong = |_| format!("invalid number {word:?}");
-    let integer = || match word.strip_prefix("0x") {
-        Some(hex) => i128::from_str_radix(hex, 16),
-        None => word.parse::<i128>(),
+    let (sign, digits) = word.strip_prefix('-').map_or(("", word), |digits| ("-", digits));
+    let integer = || match (digits.strip_prefix("0x"), digits.strip_prefix('0')) {
+        (Some(hex), _) => i128::from_str_radix(&format!("{sign}{hex}"), 16),
+        (_, Some(octal)) if !octal.is_empty() => i128::from_str_radix(&format!("{sign}{octal}"), 8),
+        _ => word.parse::<i128>(),
     };
+    let is_float = !digits.starts_with("0x") && word.contains(['.', 'e', 'E']);
     let range = |_| format!("{word} is out of range");
     Ok(match wanted {
-        None if word.contains('.') => Value::F64(word.parse().map_err(|_| format!("invalid number {word:?}"))?),
+        None if is_float => Value::F64(word.parse().map_err(|_| format!("invalid number {word:?}"))?),
         Some("d") => Value::F64(word.parse().map_err(|_| format!("invalid number {word:?}"))?),
         Some("y") => Value::Byte(integer().map_err(wrong)?.try_into().map_err(range)?),
         Some("n") => Value::I16(integer().map_err(wrong)?.try_into().map_err(range)?),
@@ -204,6 +256,7 @@ mod tests {
     #[test]
     fn values_of_the_format() {
         let text = |t: &str| Value::Str(t.into());
+        let entry = |k: &str, v: Value| Value::Entry(Box::new((Value::Str(k.into()), v)));
         for (given, expected) in [
             ("true", Value::Bool(true)),
             ("5", Value::I32(5)),
@@ -220,6 +273,18 @@ mod tests {
             ("('a', uint32 3)", Value::Struct(vec![text("a"), Value::U32(3)])),
             ("@(su) ('a', 3)", Value::Struct(vec![text("a"), Value::U32(3)])),
             ("<5>", Value::Variant(Box::new(Value::I32(5)))),
+            ("@((su)s) (('a', 3), 'b')", Value::Struct(vec![Value::Struct(vec![text("a"), Value::U32(3)]), text("b")])),
+            ("[('/dev/sda', uint64 5)]", Value::Array("(st)".into(), vec![Value::Struct(vec![text("/dev/sda"), Value::U64(5)])])),
+            ("{'k': <1>}", Value::Array("{sv}".into(), vec![entry("k", Value::Variant(Box::new(Value::I32(1))))])),
+            ("@a{su} {'k': 1, 'l': 2}", Value::Array("{su}".into(), vec![entry("k", Value::U32(1)), entry("l", Value::U32(2))])),
+            ("@a{sv} {}", Value::Array("{sv}".into(), vec![])),
+            ("b'ab'", Value::bytes(b"ab\0")),
+            (r"'\u00e9\t'", text("é\t")),
+            ("-0x10", Value::I32(-16)),
+            ("010", Value::I32(8)),
+            ("1e3", Value::F64(1000.0)),
+            ("int16 -5", Value::I16(-5)),
+            ("signature 'a(sv)'", Value::Signature("a(sv)".into())),
         ] {
             assert_eq!(parse(given).as_ref(), Ok(&expected), "{given}");
         }
@@ -242,6 +307,18 @@ mod tests {
             "<1",
             "()",
             "@as [1]",
+            "[1, uint64 2]",
+            "@as [@s 'a', uint32 1]",
+            "@t byte 1",
+            "{}",
+            "{'a' 1}",
+            "{'a': 1, 'b': 'c'}",
+            "{<1>: 1}",
+            "@a{vs} {<1>: 'a'}",
+            "nothing",
+            "just 5",
+            r"'\ud800'",
+            "b'a",
             &"[".repeat(99),
         ] {
             assert!(parse(bad).is_err(), "{bad}");

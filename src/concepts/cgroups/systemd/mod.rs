@@ -87,15 +87,20 @@ impl Unit {
         let mut bus = Bus::connect(self.user)?;
         let mut properties = self.properties.clone();
         properties.push(("PIDs".into(), Value::Array("u".into(), vec![Value::U32(pid as u32)])));
-        let text = |t: &str| Value::Str(t.into());
-        let args = [text(&self.name), text("fail"), pairs(&properties), Value::Array("(sa(sv))".into(), vec![])];
-        let Err(refusal) = bus.job("StartTransientUnit", &args)? else { return Ok(()) };
-        if refusal.name != "org.freedesktop.systemd1.UnitExists" {
+        let Err(refusal) = self.ask(&mut bus, &properties)? else { return Ok(()) };
+        if refusal.name == "org.freedesktop.systemd1.UnitExists" {
+            // What is left of an earlier one that failed stands in the way until it is cleared.
+            bus.manager("ResetFailedUnit", &[Value::Str(self.name.clone())])?.ok();
+        } else if !drop_unknown(&mut bus, &mut properties)? {
             return Err(self.explain(refusal));
         }
-        // What is left of an earlier one that failed stands in the way until it is cleared.
-        bus.manager("ResetFailedUnit", &[text(&self.name)])?.ok();
-        bus.job("StartTransientUnit", &args)?.map_err(|refusal| self.explain(refusal))
+        self.ask(&mut bus, &properties)?.map_err(|refusal| self.explain(refusal))
+    }
+
+    fn ask(&self, bus: &mut Bus, properties: &[(String, Value)]) -> Result<std::result::Result<(), Refusal>> {
+        let text = |t: &str| Value::Str(t.into());
+        let args = [text(&self.name), text("fail"), pairs(properties), Value::Array("(sa(sv))".into(), vec![])];
+        bus.job("StartTransientUnit", &args)
     }
 
     fn explain(&self, refusal: Refusal) -> Error {
@@ -108,6 +113,17 @@ impl Unit {
         };
         refused(&format!("StartTransientUnit {}", self.name))(refusal).config("linux.cgroupsPath").hint(hint)
     }
+}
+
+/// After a refusal: takes out what this systemd is too old to know, and says whether there was any. The files are written all the
+/// same; what such a systemd was not told, it does not write over.
+fn drop_unknown(bus: &mut Bus, properties: &mut Vec<(String, Value)>) -> Result<bool> {
+    let before = properties.len();
+    if properties.iter().any(|p| properties::known_since(p) > 0) {
+        let version = bus.version()?;
+        properties.retain(|p| properties::known_since(p) <= version);
+    }
+    Ok(properties.len() < before)
 }
 
 fn pairs(properties: &[(String, Value)]) -> Value {
@@ -123,9 +139,15 @@ pub(super) fn update(unit: &str, user: bool, writes: &[Write], rules: Option<&de
     if properties.is_empty() {
         return Ok(());
     }
-    let args = [Value::Str(unit.into()), Value::Bool(true), pairs(&properties)];
-    Bus::connect(user)?.manager("SetUnitProperties", &args)?.map_err(refused("SetUnitProperties"))?;
-    Ok(())
+    let mut bus = Bus::connect(user)?;
+    let set = |bus: &mut Bus, properties: &[(String, Value)]| {
+        bus.manager("SetUnitProperties", &[Value::Str(unit.into()), Value::Bool(true), pairs(properties)])
+    };
+    let Err(refusal) = set(&mut bus, &properties)? else { return Ok(()) };
+    if !drop_unknown(&mut bus, &mut properties)? {
+        return Err(refused("SetUnitProperties")(refusal));
+    }
+    set(&mut bus, &properties)?.map(drop).map_err(refused("SetUnitProperties"))
 }
 
 /// Moves the process `pid` into the unit.

@@ -36,6 +36,12 @@ pub(in super::super) fn from_writes(writes: &[Write]) -> Result<Vec<(String, Val
             "pids.max" => "TasksMax",
             "cpu.weight" => "CPUWeight",
             "cpu.shares" => "CPUShares",
+            // A weight of its own kind, which systemd writes as 0.
+            "cpu.idle" if write.text == "1" => {
+                found.retain(|(name, _)| name != "CPUWeight");
+                found.push(("CPUWeight".to_owned(), Value::U64(0)));
+                continue;
+            }
             "io.weight" if !write.text.contains(':') => "IOWeight",
             "cpuset.cpus" => {
                 found.push(("AllowedCPUs".to_owned(), mask(write)?));
@@ -63,6 +69,16 @@ pub(in super::super) fn from_writes(writes: &[Write]) -> Result<Vec<(String, Val
         found.extend(limit().map(|n| (name.to_owned(), Value::U64(n))));
     }
     Ok(found)
+}
+
+/// Which version of systemd first knew it; 0 for what all that rrun meets know.
+pub(super) fn known_since(property: &(String, Value)) -> u32 {
+    match (property.0.as_str(), &property.1) {
+        ("CPUQuotaPeriodUSec", _) => 242,
+        ("AllowedCPUs" | "AllowedMemoryNodes", _) => 244,
+        ("CPUWeight", Value::U64(0)) => 252,
+        _ => 0,
+    }
 }
 
 fn processor(quota: &str, period: u64) -> [(String, Value); 2] {
@@ -182,6 +198,8 @@ mod tests {
         let found = properties(json!({"cpu": {"quota": 1005, "period": 10000}}));
         assert_eq!(found, [n("CPUQuotaPerSecUSec", 110_000), n("CPUQuotaPeriodUSec", 10_000)]);
         assert_eq!(properties(json!({"cpu": {"quota": -1}}))[0], n("CPUQuotaPerSecUSec", INFINITY));
+        assert_eq!(properties(json!({"cpu": {"shares": 1024, "idle": 1}})), [n("CPUWeight", 0)]);
+        assert_eq!(properties(json!({"blockIO": {"weight": 100}})), [n("IOWeight", 910)]);
     }
 
     #[test]
