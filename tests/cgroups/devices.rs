@@ -11,11 +11,18 @@ crate::tests![
     devices_are_closed_unless_allowed if lacks_loop_devices,
     all_minors_of_a_driver_can_be_allowed if lacks_loop_devices,
     a_later_deny_takes_back_an_earlier_allow if lacks_loop_devices,
-    a_slow_device_stays_slow if lacks_v1,
+    rules_are_read_in_order if lacks_loop_devices,
+    a_slow_device_stays_slow if lacks_throttling,
 ];
 
 pub fn lacks_loop_devices() -> Option<&'static str> {
     (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices")
+}
+
+fn lacks_throttling() -> Option<&'static str> {
+    let v1 = Path::new("/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device").exists();
+    let v2 = is_v2() && read("/sys/fs/cgroup/cgroup.controllers").split_whitespace().any(|c| c == "io");
+    lacks_loop_devices().or((!v1 && !v2).then_some("needs throttling of devices"))
 }
 
 /// As [`limited`], allowed to make device nodes.
@@ -63,6 +70,45 @@ fn a_later_deny_takes_back_an_earlier_allow() {
     b.assert_no_trace();
 }
 
+fn rules_are_read_in_order() {
+    let rule = |allow: bool, minor: Option<u64>, access: &str| {
+        let mut rule = json!({"allow": allow, "type": "b", "major": 7, "access": access});
+        if let Some(minor) = minor {
+            rule["minor"] = json!(minor);
+        }
+        rule
+    };
+    let all = |allow: bool, access: &str| json!({"allow": allow, "type": "a", "access": access});
+    let any_major = json!({"allow": true, "type": "b", "minor": 1, "access": "rw"});
+    let character = json!({"allow": true, "type": "c", "major": 7, "minor": 1, "access": "rwm"});
+    // What is done with 7:1, then with 7:2: m(ake), r(ead), w(rite). Making is always allowed (by the default rules).
+    for (rules, expected) in [
+        (json!([]), "m,m"),
+        (json!([character]), "m,m"),
+        (json!([rule(true, Some(1), "r")]), "mr,m"),
+        (json!([rule(true, Some(1), "r"), rule(true, Some(1), "w")]), "mrw,m"),
+        (json!([rule(true, None, "w")]), "mw,mw"),
+        (json!([any_major]), "mrw,m"),
+        (json!([rule(true, Some(1), "rwm"), rule(false, Some(1), "w")]), "mr,m"),
+        (json!([rule(false, Some(1), "w"), rule(true, Some(1), "rwm")]), "mrw,m"),
+        (json!([rule(true, Some(1), "rwm"), rule(true, Some(2), "rwm"), rule(false, None, "r")]), "mw,mw"),
+        (json!([rule(true, None, "rwm"), all(false, "w")]), "mr,mr"),
+        (json!([rule(true, None, "rwm"), all(false, "rwm")]), "m,m"),
+        (json!([all(true, "r")]), "mr,mr"),
+        (json!([all(true, "rwm")]), "mrw,mrw"),
+        (json!([all(true, "rwm"), rule(false, Some(1), "w")]), "mr,mrw"),
+        (json!([all(true, "rwm"), rule(false, None, "rwm"), rule(true, None, "r")]), "mr,mr"),
+        (json!([rule(true, Some(1), "rw"), all(true, "rwm")]), "mrw,mrw"),
+        (json!([all(true, "rwm"), rule(false, None, "m")]), "mrw,mrw"),
+    ] {
+        let script = "for n in 1 2; do
+            mknod /dev/d$n b 7 $n && printf m; true < /dev/d$n && printf r; true >> /dev/d$n && printf w; [ $n = 2 ] || printf ,
+        done; true > /dev/null && echo";
+        let done = maker(&["sh", "-c", script], rules.clone()).run();
+        assert_eq!(done.out, format!("{expected}\n"), "{rules}: {}", done.err);
+    }
+}
+
 /// A loop device over a file of one megabyte; released at the end.
 pub struct Loop(String);
 
@@ -104,16 +150,15 @@ fn a_slow_device_stays_slow() {
     b.config["process"]["args"] = json!(["sh", "-c", script]);
     b.config["linux"]["resources"]["blockIO"] = json!({"throttleWriteBpsDevice": [{"major": 7, "minor": minor, "rate": 65536}]});
     b.run_detached();
-    let line = format!("7:{minor} 65536");
-    let file = group(&b, "blkio").join("blkio.throttle.write_bps_device");
-    assert_eq!(read(&file).trim(), line);
+    let file = group(&b, "blkio").join(if is_v2() { "io.max" } else { "blkio.throttle.write_bps_device" });
     until("dd waits for the device", || {
         let procs = read(file.with_file_name("cgroup.procs"));
         procs.lines().any(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains("(dd) D")))
     });
     assert!(!b.rootfs().join("tmp/done").exists() && disk.written() - before < 512 << 10, "nothing held dd back");
     // Without the limit it goes on at once; with it, it could not even be killed before its time.
-    std::fs::write(&file, format!("7:{minor} 0")).expect("lift the limit");
+    let lifted = if is_v2() { "wbps=max" } else { "0" };
+    std::fs::write(&file, format!("7:{minor} {lifted}")).expect("lift the limit");
     until("dd ends", || b.rootfs().join("tmp/done").exists());
     b.wait_for("stopped");
 }

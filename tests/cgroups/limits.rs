@@ -111,6 +111,7 @@ fn pause_freezes_and_delete_still_works() {
 fn groups_made_by_the_container_are_removed() {
     let b = Bundle::new(&["sh", "-c", "sleep 100 & sleep 100 & wait"]);
     b.run_detached();
+    until("all are there", || read(group(&b, "pids").join("cgroup.procs")).lines().count() == 3);
     // As a container with a writable hierarchy would: many, deeper than a path may be long, and with processes in them.
     let hierarchies = if is_v2() { vec![""] } else { vec!["memory", "pids", "unified"] };
     for controller in hierarchies {

@@ -1,9 +1,13 @@
 //! Control groups: each limit is proved by what it does to a process that ignores it. On v1 and v2 alike, but for what only one has.
 
+mod cpu;
 pub mod devices;
+mod hugepages;
 mod limits;
+mod memory;
 pub mod scopes;
 mod unified;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,11 +18,25 @@ use crate::support::*;
 
 /// The tests of all parts.
 pub fn tests() -> Vec<Test> {
-    [devices::tests(), limits::tests(), scopes::tests(), unified::tests()].into_iter().flatten().collect()
+    let parts = [
+        cpu::tests(),
+        devices::tests(),
+        hugepages::tests(),
+        limits::tests(),
+        memory::tests(),
+        scopes::tests(),
+        unified::tests(),
+        view::tests(),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 pub fn lacks_v1() -> Option<&'static str> {
     (!Path::new("/sys/fs/cgroup/memory").exists()).then_some("needs cgroup v1")
+}
+
+fn lacks_v2() -> Option<&'static str> {
+    (!is_v2()).then_some("needs pure cgroup v2")
 }
 
 pub fn is_v2() -> bool {

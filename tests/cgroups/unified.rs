@@ -13,10 +13,6 @@ crate::tests![
     processes_above_are_in_the_way_of_controllers if lacks_v2,
 ];
 
-fn lacks_v2() -> Option<&'static str> {
-    (!is_v2()).then_some("needs pure cgroup v2")
-}
-
 fn what_v1_calls_otherwise_is_converted() {
     let resources = json!({
         "memory": {"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20},

@@ -75,13 +75,11 @@ fn settled(write: &Write, path: &Path) -> Result<()> {
 
 /// The numbers of a list as of cpuset(7), `0-2,5`; what is none is left out.
 fn cpus(list: &str) -> impl Iterator<Item = u32> {
-    list.trim().split(',').flat_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        match (first.parse(), last.parse()) {
-            (Ok(first), Ok(last)) => first..=last,
-            _ => 1..=0,
-        }
-    })
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').filter_map(range).flatten()
 }
 
 type Cache = Option<(PathBuf, File)>;

@@ -1,4 +1,7 @@
-//! The other side of the conversation, well-behaved and not.
+//! The other side of the conversation, well-behaved and not (D-Bus specification, "Message Protocol").
+//!
+//! systemd is trusted, but a process that answers in its place, or one that hangs, must not hang rrun or make it read beyond what
+//! came in.
 
 use super::*;
 
