@@ -158,6 +158,13 @@ fn a_start_container_hook_gets_its_own_environment() {
     let mut lines: Vec<&str> = out.lines().filter(|l| !l.starts_with("PWD=") && !l.starts_with("SHLVL=")).collect();
     lines.sort_unstable();
     assert_eq!(lines, ["A=b", "PATH=/bin"]);
+    let mut b = hooked(
+        "startContainer",
+        json!({"path": "/bin/sh", "args": ["sh", "-c", "echo $OF_THE_PROCESS > /seen"]}),
+        &["cat", "/seen"],
+    );
+    b.config["process"]["env"] = json!(["PATH=/bin", "OF_THE_PROCESS=inherited"]);
+    assert_eq!(b.run().ok(), "inherited\n");
 }
 
 fn a_failing_poststart_hook_fails() {

@@ -67,13 +67,13 @@ fn is_empty(dir: &Path) -> bool {
 fn proc_and_sys_must_be_directories() {
     for at in ["/proc", "/sys"] {
         let (b, canary) = hostile(at, &["true"], &[]);
-        b.run().fails_with("must be mounted on an ordinary directory");
+        b.run().fails_with("must be mounted on ordinary directory");
         assert!(is_empty(&canary));
         let (b, _) = hostile(at, &["true"], &[]);
         let link = b.rootfs().join(&at[1..]);
         std::fs::remove_file(&link).expect("unlink");
         symlink("etc", link).expect("symlink");
-        b.run().fails_with("must be mounted on an ordinary directory");
+        b.run().fails_with("must be mounted on ordinary directory");
     }
 }
 

@@ -61,8 +61,18 @@ struct Program {
 }
 
 /// Checks them: absolute paths, environment of the form NAME=VALUE, timeouts above zero.
+/// A startContainer hook without an environment gets that of the process, as in runc.
 pub fn plan(spec: &Spec) -> Result<HooksPlan> {
-    plan_hooks(spec.hooks().as_ref())
+    let mut plan = plan_hooks(spec.hooks().as_ref())?;
+    let hooks = spec.hooks().iter().filter_map(|h| h.start_container().as_ref()).flatten();
+    let process = spec.process().iter().filter_map(|p| p.env().as_ref()).flatten();
+    // What is malformed is refused with the process.
+    let env: Vec<_> =
+        process.filter_map(|e| e.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for (program, _) in plan.kinds[Kind::StartContainer as usize].iter_mut().zip(hooks).filter(|(_, hook)| hook.env().is_none()) {
+        program.env.clone_from(&env);
+    }
+    Ok(plan)
 }
 
 /// The same from the hooks alone, as a later command has them from the state.

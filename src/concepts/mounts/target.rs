@@ -41,7 +41,9 @@ impl Mount {
             found => found.at(|| format!("openat2 {}", path.display()))?,
         };
         if self.must_be_real_directory() && link_text(target.as_fd()).at(|| "readlinkat")?.is_some() {
-            return Err(Error::new(format!("{} must be mounted on an ordinary directory, not on a symbolic link", self.source)));
+            // As runc says it.
+            let text = format!("filesystem {:?} must be mounted on ordinary directory", self.source);
+            return Err(Error::new(text).hint("in the image it is a symbolic link"));
         }
         // A link of the image may lead into /proc where the configuration did not mean to.
         if !path.starts_with("/proc") && is_procfs(target.as_fd()).at(|| "fstatfs")? {
