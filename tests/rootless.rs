@@ -26,6 +26,11 @@ crate::tests![
     a_limit_is_never_dropped,
     a_cgroup_that_was_asked_for_is_never_left_out,
     root_of_a_user_namespace_counts_as_a_user,
+    limits_are_as_given if lacks_tools,
+    layers_are_stacked_and_taken_away,
+    layers_with_files_of_other_ids_are_taken_away if lacks_tools,
+    a_pod_shares_namespaces,
+    root_joins_what_a_user_made,
 ];
 
 fn lacks_tools() -> Option<&'static str> {
@@ -252,4 +257,124 @@ fn root_of_a_user_namespace_counts_as_a_user() {
     let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
     assert_eq!(done.ok().split_whitespace().collect::<Vec<_>>(), ["0", "0", "1"]);
     assert!(b.user().runtime_dir().join("rrun").exists(), "it did not count as rootless");
+}
+
+fn limits_are_as_given() {
+    let mut b = Bundle::mapped(&[]);
+    b.config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60}]);
+    b.config["process"]["oomScoreAdj"] = json!(321);
+    b.config["process"]["user"] = json!({"uid": 7, "gid": 7});
+    let seen = b.witness();
+    assert_eq!((&seen["oom_score_adj"], &seen["rlimits"]["RLIMIT_NOFILE"]), (&json!(321), &json!({"soft": 50, "hard": 60})));
+    b.config["process"]["args"] = json!(["sleep", "1000"]);
+    b.run_detached();
+    let seen: Value = serde_json::from_str(&b.rrun(["exec", &b.id, "/bin/witness"]).ok()).expect("JSON");
+    assert_eq!((&seen["oom_score_adj"], &seen["uid"]), (&json!(321), &json!(7)));
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.config["process"]["rlimits"][0]["hard"] = json!(1_u64 << 40);
+    b.run().fails_with("error setting rlimit RLIMIT_NOFILE");
+    b.assert_no_trace();
+}
+
+/// As root of the user namespace, whoever the container's process became.
+fn all_capabilities() -> Value {
+    let all = json!(["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETUID", "CAP_SETGID"]);
+    json!({"bounding": all, "effective": all, "permitted": all})
+}
+
+fn layers_are_stacked_and_taken_away() {
+    let b = Bundle::rootless(&[
+        "sh",
+        "-c",
+        "rm -r /etc && mkdir /etc && echo new > /etc/x && mkdir -m 0 /closed && cat /etc/x && ls /etc",
+    ]);
+    assert_eq!(b.run_with(&["--overlay"]).ok(), "new\nx\n");
+    assert!(b.rootfs().join("etc/passwd").exists(), "the layer below was changed");
+    b.assert_no_trace();
+    assert_eq!(b.run_with(&["--overlay", "--overlay-size", "8M"]).ok(), "new\nx\n");
+    b.assert_no_trace();
+}
+
+fn layers_with_files_of_other_ids_are_taken_away() {
+    let mut b = Bundle::mapped(&[
+        "sh",
+        "-c",
+        "mkdir -p /a/b && touch /a/b/c && chown -R 5:6 /a && chmod -R 700 /a && stat -c %u:%g /a/b/c",
+    ]);
+    b.config["process"]["capabilities"] = all_capabilities();
+    assert_eq!(b.run_with(&["--overlay"]).ok(), "5:6\n");
+    b.assert_no_trace();
+    // After a start that failed, and by force.
+    b.config["hooks"] = json!({"createContainer": [{"path": "/bin/false"}]});
+    b.run_with(&["--overlay"]).fails_with("createContainer hook #0");
+    b.assert_no_trace();
+    b.config.as_object_mut().expect("an object").remove("hooks");
+    b.config["process"]["args"] =
+        json!(["sh", "-c", "mkdir -p /a/b && chown -R 5:6 /a && chmod 700 /a && mkfifo /ready && exec sleep 1000"]);
+    let mut command = b.write().command(["run", "--overlay", "--detach", &b.id]);
+    assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun").success());
+    let upper = b.root().join(&b.id).join("layer/upper");
+    wait_until("the container made its files", || upper.join("ready").exists());
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+/// A container of the user's, and another bundle of the same user that joins its namespaces of these kinds.
+fn pod(first: &Bundle, kinds: &[(&str, &str)]) -> Value {
+    first.run_detached();
+    let pid = first.state()["pid"].as_i64().expect("pid");
+    let mut config = first.config.clone();
+    config.as_object_mut().expect("an object").remove("hostname");
+    let joined = kinds.iter().map(|(kind, file)| json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")}));
+    let own = ["mount", "pid", "cgroup"].iter().filter(|kind| !kinds.iter().any(|(joined, _)| joined == *kind));
+    config["linux"]["namespaces"] = joined.chain(own.map(|kind| json!({"type": kind}))).collect();
+    config["process"]["args"] = json!(["/bin/witness"]);
+    config
+}
+
+const POD: [(&str, &str); 5] = [("user", "user"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")];
+
+fn assert_joined(seen: &Value, pid: i64, kinds: &[(&str, &str)]) {
+    for (_, file) in kinds {
+        let theirs = std::fs::read_link(format!("/proc/{pid}/ns/{file}")).expect("namespace");
+        assert_eq!(seen["namespaces"][file], json!(theirs.to_string_lossy()), "{file}");
+    }
+}
+
+fn a_pod_shares_namespaces() {
+    for (kinds, maps) in [(&POD[..4], true), (&POD, false)] {
+        let mut b = Bundle::rootless(&["sleep", "1000"]);
+        let joining = pod(&b, kinds);
+        let pid = b.state()["pid"].as_i64().expect("pid");
+        let first = std::mem::replace(&mut b.config, joining);
+        if !maps {
+            b.config["linux"].as_object_mut().expect("an object").remove("uidMappings");
+            b.config["linux"].as_object_mut().expect("an object").remove("gidMappings");
+        }
+        let second = format!("{}-2", b.id);
+        let seen: Value = serde_json::from_str(&b.write().rrun(["run", &second]).ok()).expect("JSON");
+        assert_joined(&seen, pid, kinds);
+        assert_eq!((&seen["uid"], &seen["hostname"]), (&json!(0), &first["hostname"]));
+        // And who enters the second is in all of them, too.
+        b.config["process"]["args"] = json!(["sleep", "1000"]);
+        let mut command = b.write().command(["run", "--detach", &second]);
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun").success());
+        let seen: Value = serde_json::from_str(&b.rrun(["exec", &second, "/bin/witness"]).ok()).expect("JSON");
+        assert_joined(&seen, pid, kinds);
+        b.rrun(["delete", "--force", &second]).ok();
+    }
+}
+
+fn root_joins_what_a_user_made() {
+    let user = Bundle::rootless(&["sleep", "1000"]);
+    let joining = pod(&user, &POD);
+    let mut root = Bundle::new(&[]);
+    root.config = joining;
+    for maps in ["uidMappings", "gidMappings"] {
+        root.config["linux"].as_object_mut().expect("an object").remove(maps);
+    }
+    root.config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60}]);
+    let seen = root.witness();
+    assert_joined(&seen, user.state()["pid"].as_i64().expect("pid"), &POD);
+    assert_eq!((&seen["uid"], &seen["uid_map"]), (&json!(0), &json!([[0, user.user().id, 1]])));
 }

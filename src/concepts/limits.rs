@@ -5,15 +5,22 @@
 //! itself; only CAP_SYS_RESOURCE in the *first* user namespace raises the hard one. The boundary: open files, processes,
 //! locked memory, core files; without it one container uses up what the kernel counts per user, for all of them.
 //!
-//! A new user namespace lacks that privilege for ever, so there the parent sets the limits ([`apply_from_parent`]).
+//! A new user namespace lacks that privilege for ever, so there the parent sets the limits ([`apply_from_parent`]), if it has
+//! the privilege. If not, limits can only be lowered, from wherever; and the score is set first of all ([`apply_early`]),
+//! because later the process's files in /proc are not its own any more.
 
 use std::ffi::CString;
 
 use oci_spec::runtime::{PosixRlimitType, Process};
 
 use crate::error::{At, Error, Result};
+use crate::host::Capabilities;
+use crate::sys::process::prctl;
 use crate::sys::procfs::ProcFs;
 use crate::sys::sched::set_limit;
+
+/// Its bit in the capability sets (linux/capability.h).
+const CAP_SYS_RESOURCE: u8 = 24;
 
 /// rlimits and oom_score_adj.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +29,8 @@ pub struct LimitsPlan {
     oom_score_adj: Option<i32>,
     /// Whether only the parent has the privilege.
     outside: bool,
+    /// Whether nobody has it, and there is a user namespace.
+    early: bool,
 }
 
 /// One resource limit.
@@ -33,8 +42,8 @@ struct Limit {
 }
 
 /// Decides the limits; duplicates, a soft value above the hard one, and a score outside -1000 to 1000 are errors.
-/// `user_namespace`: the process runs in another user namespace than rrun's.
-pub fn plan(process: &Process, user_namespace: bool) -> Result<LimitsPlan> {
+/// `user_namespace`: the process runs in another user namespace than rrun's, which has the capabilities `own`.
+pub fn plan(process: &Process, user_namespace: bool, own: &Capabilities) -> Result<LimitsPlan> {
     let mut limits: Vec<Limit> = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let (kind, soft, hard) = (limit.typ(), limit.soft(), limit.hard());
@@ -52,16 +61,37 @@ pub fn plan(process: &Process, user_namespace: bool) -> Result<LimitsPlan> {
     if let Some(score) = oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
         return Err(Error::new(format!("oomScoreAdj {score} is not between -1000 and 1000")).config("process.oomScoreAdj"));
     }
-    Ok(LimitsPlan { limits, oom_score_adj, outside: user_namespace })
+    let privileged = own.permitted & (1 << CAP_SYS_RESOURCE) != 0;
+    Ok(LimitsPlan { limits, oom_score_adj, outside: user_namespace && privileged, early: user_namespace && !privileged })
 }
 
-/// Sets oom_score_adj and rlimits of the calling process, before the user changes. Nothing in a user namespace: there
-/// [`apply_from_parent`] does it.
+/// Inside, at birth, before a namespace is joined: the score where no privilege is at hand. Joining makes the process one of
+/// which others may know nothing (`PR_SET_DUMPABLE`), and its files in /proc root's; so does a parent that was careful before.
+pub fn apply_early(plan: &LimitsPlan) -> Result<()> {
+    let Some(score) = plan.oom_score_adj.filter(|_| plan.early) else { return Ok(()) };
+    let set = || std::fs::write("/proc/self/oom_score_adj", score.to_string());
+    let set_as_owner = || {
+        prctl(libc::PR_SET_DUMPABLE, 1, 0, 0)?;
+        let done = set();
+        prctl(libc::PR_SET_DUMPABLE, 0, 0, 0)?;
+        done
+    };
+    // Its owner it becomes only where it must, and not where a container could see it yet.
+    let done = match set() {
+        Err(e) if e.raw_os_error() == Some(libc::EACCES) => set_as_owner(),
+        done => done,
+    };
+    done.at(|| format!("failed to set oom_score_adj to {score}")).map_err(about_score)
+}
+
+/// Sets oom_score_adj and rlimits of the calling process, before the user changes. Nothing where [`apply_from_parent`] does it.
 pub fn apply(plan: &LimitsPlan, proc: &ProcFs) -> Result<()> {
     if plan.outside {
         return Ok(());
     }
-    set_score(plan, proc, c"self/oom_score_adj".into())?;
+    if !plan.early {
+        set_score(plan, proc, c"self/oom_score_adj".into())?;
+    }
     set_limits(plan, 0)
 }
 
@@ -80,10 +110,13 @@ pub fn apply_from_parent(plan: &LimitsPlan, pid: i32) -> Result<()> {
 
 fn set_score(plan: &LimitsPlan, proc: &ProcFs, file: CString) -> Result<()> {
     let Some(score) = plan.oom_score_adj else { return Ok(()) };
-    proc.write(&file, score.to_string().as_bytes()).at(|| format!("failed to set oom_score_adj to {score}")).map_err(|e| {
-        let hint = "lowering the score needs CAP_SYS_RESOURCE on the host; raise oomScoreAdj to rrun's own score or remove it";
-        e.config("process.oomScoreAdj").hint(hint)
-    })
+    let done = proc.write(&file, score.to_string().as_bytes());
+    done.at(|| format!("failed to set oom_score_adj to {score}")).map_err(about_score)
+}
+
+fn about_score(e: Error) -> Error {
+    let hint = "lowering the score needs CAP_SYS_RESOURCE on the host; raise oomScoreAdj to rrun's own score or remove it";
+    e.config("process.oomScoreAdj").hint(hint)
 }
 
 fn set_limits(plan: &LimitsPlan, pid: i32) -> Result<()> {
@@ -137,7 +170,24 @@ mod tests {
 
     fn decide(rlimits: serde_json::Value, score: Option<i32>) -> Result<LimitsPlan> {
         let process = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "rlimits": rlimits, "oomScoreAdj": score});
-        plan(&serde_json::from_value(process).expect("a process"), false)
+        decide_as(&process, false, u64::MAX)
+    }
+
+    fn decide_as(process: &serde_json::Value, user_namespace: bool, permitted: u64) -> Result<LimitsPlan> {
+        let own = Capabilities { bounding: u64::MAX, permitted, last: 40 };
+        plan(&serde_json::from_value(process.clone()).expect("a process"), user_namespace, &own)
+    }
+
+    #[test]
+    fn who_has_the_privilege_sets_them() {
+        let process = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "oomScoreAdj": 1});
+        let places = |user_namespace, permitted| {
+            let plan = decide_as(&process, user_namespace, permitted).expect("valid");
+            (plan.outside, plan.early)
+        };
+        assert_eq!(places(false, 0), (false, false));
+        assert_eq!(places(true, 1 << CAP_SYS_RESOURCE), (true, false));
+        assert_eq!(places(true, 0), (false, true));
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn plan_process(
         identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
-        limits: limits::plan(process, user_namespace)?,
+        limits: limits::plan(process, user_namespace, &own)?,
         scheduling: scheduling::plan(spec)?,
         lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,

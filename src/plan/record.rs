@@ -4,7 +4,10 @@
 //! undo: groups, layers, and later the process.
 
 use super::{Plan, Request};
+use oci_spec::runtime::Spec;
+
 use crate::concepts::namespaces::flag_and_name;
+use crate::concepts::users::Maps;
 use crate::state::State;
 
 /// The circumstances of the making, which no plan decides.
@@ -36,8 +39,15 @@ pub fn state(request: &Request, plan: &Plan, birth: Birth) -> State {
         cgroups: plan.cgroups.record(),
         rdt: plan.rdt.as_ref().map(|r| r.record()),
         layers: plan.layers.as_ref().map(|l| l.record()),
+        id_maps: plan.layers.as_ref().filter(|_| request.host.rootless).and_then(|_| id_maps(spec, plan)),
         namespaces: namespaces.map(|n| (flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
         hooks: spec.hooks().clone(),
         no_new_keyring: request.args.no_new_keyring,
     }
+}
+
+/// The maps of the container's user namespace: of the config, else of the namespace that it joins.
+fn id_maps(spec: &Spec, plan: &Plan) -> Option<Maps> {
+    let joined = plan.namespaces.user.as_ref().and_then(|user| crate::host::id_maps(&user.path)).map(Maps::parse);
+    joined.or_else(|| Some(Maps::of(spec)).filter(|maps| !maps.uid.is_empty()))
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::mapped;
 use crate::concepts::cgroups::{self, Freezer};
+use crate::concepts::users::Maps;
 use crate::concepts::{hooks, layers, rdt};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
@@ -78,6 +80,16 @@ fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {
     }
 }
 
+/// Takes the layers away. `maps`: where the caller lacks privilege, the ids that what is in them may belong to.
+pub(super) fn remove_layers(record: &layers::Record, maps: Option<&Maps>) -> Result<()> {
+    match (layers::remove(record), maps) {
+        (Err(e), Some(maps)) if matches!(e.errno(), Some(libc::EACCES | libc::EPERM)) => {
+            mapped::as_root_of(maps, || layers::remove(record))
+        }
+        (removed, _) => removed,
+    }
+}
+
 /// Removes groups, layers and state of a container whose init has ended, then runs its poststop hooks, whose failures are
 /// warnings. What fails leaves the state, so that it can be tried again. If the lock was given back meanwhile, it is taken
 /// again; what somebody else removed then is no error.
@@ -90,7 +102,7 @@ pub fn destroy(mut dir: StateDir, state: &State, journal: &mut Journal) -> Resul
     cgroups::remove(&state.cgroups)?;
     state.rdt.iter().try_for_each(rdt::remove)?;
     if let Some(record) = &state.layers {
-        layers::remove(record)?;
+        remove_layers(record, state.id_maps.as_ref())?;
     }
     dir.remove()?;
     // The plan was found good when the container was made; a failure here is as late as a failing hook.

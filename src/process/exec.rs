@@ -80,7 +80,10 @@ pub fn exec(
             let mut entered = pid_flag;
             if by_joiner {
                 entered |= user_flag;
-                joiner::between(&inner, 0, group, || setns(init.as_fd(), entered).at(|| "join the container's user namespace"));
+                joiner::between(&inner, 0, group, || {
+                    limits::apply_early(&plan.process.limits)?;
+                    setns(init.as_fd(), entered).at(|| "join the container's user namespace")
+                });
             } else {
                 drop(group);
             }
@@ -185,6 +188,9 @@ fn enter(
         channel.wait_go()?;
     }
     drop(join);
+    if entered & libc::CLONE_NEWUSER as u64 == 0 {
+        step(Step::Limits, &mut || limits::apply_early(&plan.process.limits))?;
+    }
     if let Some(last) = &plan.affinity.last {
         // The group's cpuset gave it all CPUs of the group.
         step(Step::Scheduling, &mut || scheduling::apply_affinity(last, 0))?;

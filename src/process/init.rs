@@ -112,6 +112,9 @@ fn prepare(
     Foreground::reset_in_child()?;
     // First of all: nothing untrusted is read, and no memory is spent, outside the limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&rest.join))?;
+    if !rest.joined {
+        step(Step::Limits, &mut || limits::apply_early(&plan.process.limits))?;
+    }
     step(Step::Time, &mut || namespaces::make_time(&plan.namespaces))?;
     // Only the outside may write id maps and time offsets, or move a scope; until then this process is nobody.
     if plan.needs_parent() {

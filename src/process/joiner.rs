@@ -15,7 +15,7 @@ use nix::unistd::pipe2;
 
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
-use crate::concepts::namespaces;
+use crate::concepts::{limits, namespaces};
 use crate::error::{At, Error, Result};
 use crate::sys::process::{Cloned, clone3, exit_now};
 
@@ -47,6 +47,7 @@ pub fn between(channel: &Channel, flags: u64, group: Option<OwnedFd>, join: impl
 }
 
 fn join(birth: &Birth) -> Result<()> {
+    limits::apply_early(&birth.plan.process.limits)?;
     let refused = namespaces::join_all(&birth.plan.namespaces, &birth.opened)?;
     if let (Some(user), Some(file)) = (&birth.plan.namespaces.user, &birth.opened.user) {
         namespaces::join(user, file)?;

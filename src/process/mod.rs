@@ -9,6 +9,7 @@ pub mod handshake;
 pub mod init;
 pub mod joiner;
 pub mod laps;
+pub mod mapped;
 pub mod members;
 pub mod notify;
 pub mod parent;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use super::announce::{Announce, announce};
+use super::end::remove_layers;
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
@@ -53,7 +54,7 @@ struct Undo {
     dir: Option<StateDir>,
     cgroups: cgroups::Record,
     rdt: Option<rdt::Record>,
-    layers: Option<layers::Record>,
+    layers: Option<(layers::Record, Option<users::Maps>)>,
     init: Option<OwnedFd>,
     pid_file: Option<PathBuf>,
 }
@@ -78,8 +79,8 @@ impl Drop for Undo {
         cgroups::kill_all(&self.cgroups).ok();
         cgroups::remove(&self.cgroups).ok();
         self.rdt.iter().for_each(|class| drop(rdt::remove(class)));
-        if let Some(layers) = &self.layers {
-            layers::remove(layers).ok();
+        if let Some((layers, maps)) = &self.layers {
+            remove_layers(layers, maps.as_ref()).ok();
         }
         if let Some(path) = &self.pid_file {
             std::fs::remove_file(path).ok();
@@ -100,7 +101,7 @@ struct Made {
 
 /// Carries the plan out up to `created`. `dir` is the claimed state directory.
 pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce, laps: &Laps) -> Result<Created> {
-    let layers = plan.layers.as_ref().map(|l| l.record());
+    let layers = state.layers.clone().map(|layers| (layers, state.id_maps.clone()));
     let mut undo = Undo { dir: Some(dir), cgroups: cgroups::Record::default(), rdt: None, layers, init: None, pid_file: None };
     let save = |undo: &Undo, state: &State| undo.dir.as_ref().map_or(Ok(()), |d| d.save(state));
     // What will be made is written down first: after a kill at any instant `delete --force` finds it.

@@ -131,6 +131,7 @@ pub fn read_like_runc(id: &str, text: &[u8]) -> Option<State> {
         cgroups: cgroups::Record { paths: parts.cgroup_paths, ..cgroups::Record::default() },
         rdt: None,
         layers: None,
+        id_maps: None,
         namespaces: vec![],
         hooks: None,
         no_new_keyring: false,

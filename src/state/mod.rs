@@ -19,7 +19,7 @@ use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::concepts::{cgroups, layers, rdt};
+use crate::concepts::{cgroups, layers, rdt, users};
 use crate::error::{At, Result};
 use crate::sys::process::pidfd_open;
 pub use dir::{MISSING, StateDir, StateRoot, TAKEN};
@@ -90,6 +90,9 @@ pub struct State {
     pub rdt: Option<rdt::Record>,
     /// The layers on disk.
     pub layers: Option<layers::Record>,
+    /// Whose ids the files in them may have, if the maker could not remove those of others.
+    #[serde(default)]
+    pub id_maps: Option<users::Maps>,
     /// The config's namespaces: (type as in the config, path joined if any).
     pub namespaces: Vec<(String, Option<PathBuf>)>,
     /// Hooks that run after this command has ended (poststart, poststop).

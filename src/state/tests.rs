@@ -22,6 +22,7 @@ fn sample(id: &str) -> State {
         cgroups: cgroups::Record::default(),
         rdt: None,
         layers: None,
+        id_maps: None,
         namespaces: vec![("pid".to_owned(), None), ("network".to_owned(), Some("/run/netns/x".into()))],
         hooks: None,
         no_new_keyring: false,

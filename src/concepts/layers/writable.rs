@@ -40,8 +40,12 @@ pub(super) fn prepare(plan: &LayersPlan, upper: &Upper, owner: Option<(u32, u32)
     let _umask = NoUmask::new();
     let prepared = if upper.kept { prepare_kept(upper)? } else { prepare_private(plan, upper)? };
     if let Some((uid, gid)) = owner.filter(|o| *o != (0, 0) && !upper.kept) {
-        change_owner(prepared.upper.as_fd(), uid, gid).at(|| format!("chown {}", upper.upper.display()))?;
-        change_owner(prepared.work.as_fd(), uid, gid).at(|| format!("chown {}", upper.work.display()))?;
+        for (dir, path) in [(&prepared.upper, &upper.upper), (&prepared.work, &upper.work)] {
+            change_owner(dir.as_fd(), uid, gid).at(|| format!("chown {}", path.display())).map_err(|e| {
+                let hint = "without privilege a layered root needs id 0 of the container mapped to your own id";
+                e.code("E-IDMAP").config("linux.uidMappings").hint(hint)
+            })?;
+        }
     }
     Ok(prepared)
 }
