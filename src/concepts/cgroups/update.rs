@@ -219,7 +219,6 @@ fn current(record: &Record) -> Current {
         text => text.and_then(|t| t.parse().ok()).unwrap_or(0),
     };
     now.memory = number("memory.max");
-    now.swap = number("memory.swap.max");
     now.quota = number("cpu.max");
     now.usage = number("memory.current");
     now

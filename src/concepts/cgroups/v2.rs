@@ -69,9 +69,8 @@ fn check_usage(m: &LinuxMemory, limit: i64, total: i64, now: &Current) -> Result
 /// The config's swap is memory and swap together, v2's is swap alone. -1 is unlimited, `None` leaves it as it is.
 fn swap_alone(limit: i64, total: i64, occasion: Occasion) -> Result<Option<i64>> {
     let (limit, total) = match occasion {
-        // Half of the pair: the other half holds on.
+        // A new sum needs the limit that it contains; a new limit alone leaves what may be swapped, as with other runtimes.
         Occasion::Update(now) if limit == 0 && total > 0 => (now.memory, total),
-        Occasion::Update(now) if limit > 0 && total == 0 && now.memory > 0 && now.swap > 0 => (limit, now.memory + now.swap),
         _ => (limit, total),
     };
     match (limit, total) {
@@ -242,8 +241,8 @@ mod tests {
 
     #[test]
     fn an_update_of_half_a_pair_keeps_the_other_half() {
-        let now = Current { memory: 100, swap: 100, quota: 5000, usage: 0, check: false };
-        assert_eq!(update(json!({"memory": {"limit": 150}}), now).expect("plan"), ["memory.swap.max 50", "memory.max 150"]);
+        let now = Current { memory: 100, quota: 5000, usage: 0, check: false };
+        assert_eq!(update(json!({"memory": {"limit": 250}}), now).expect("plan"), ["memory.max 250"]);
         assert_eq!(update(json!({"memory": {"swap": 300}}), now).expect("plan"), ["memory.swap.max 200"]);
         assert_eq!(update(json!({"cpu": {"period": 7000}}), now).expect("plan"), ["cpu.max 5000 7000"]);
         assert_eq!(update(json!({"cpu": {"quota": 7000}}), now).expect("plan"), ["cpu.max 7000"]);

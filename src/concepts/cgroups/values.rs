@@ -58,8 +58,6 @@ pub(super) enum Occasion<'a> {
 pub(super) struct Current {
     /// memory.max.
     pub memory: i64,
-    /// memory.swap.max (swap alone).
-    pub swap: i64,
     /// The quota in cpu.max, in microseconds.
     pub quota: i64,
     /// memory.current.
