@@ -234,6 +234,7 @@ pub fn personality() -> Value {
 pub fn session_keyring() -> Value {
     const GET_KEYRING_ID: i32 = 0;
     const DESCRIBE: i32 = 6;
+    const GET_SECURITY: i32 = 17;
     const SESSION: i32 = -3;
     let mut text = [0u8; 512];
     // SAFETY: numbers only; 0 asks not to make a keyring.
@@ -243,8 +244,12 @@ pub fn session_keyring() -> Value {
     if id < 0 || n < 0 {
         return Value::Null;
     }
-    let description = CStr::from_bytes_until_nul(&text).map(|t| t.to_string_lossy().into_owned()).ok();
-    json!({ "id": id, "description": description })
+    let string = |text: &[u8]| CStr::from_bytes_until_nul(text).map(|t| t.to_string_lossy().into_owned()).ok();
+    let description = string(&text);
+    text.fill(0);
+    // SAFETY: the kernel stores at most the length given.
+    unsafe { libc::syscall(libc::SYS_keyctl, GET_SECURITY, SESSION, text.as_mut_ptr(), text.len()) };
+    json!({ "id": id, "description": description, "label": string(&text) })
 }
 
 /// Whether a standard descriptor is a terminal.

@@ -69,13 +69,14 @@ pub fn plan(spec: &Spec, keyring: Option<&str>, modules: impl FnOnce() -> Securi
 /// a key of the host.
 pub fn apply_keyring(plan: &LsmPlan, proc: &ProcFs) -> Result<()> {
     let Some((name, search)) = &plan.keyring else { return Ok(()) };
-    let label_keys = |label: &str| write(proc, c"thread-self/attr/keycreate", label.as_bytes());
+    let label_keys = |label: &[u8]| write(proc, c"thread-self/attr/keycreate", label).map_err(refused_label);
     if let Some(label) = &plan.selinux {
-        label_keys(label)?;
+        label_keys(label.as_bytes())?;
     }
     let joined = keyring::join_session(name);
     if plan.selinux.is_some() {
-        label_keys("")?;
+        // The keys that the program makes are its own affair. No text is no write(2); an empty line takes the label back.
+        label_keys(b"\n")?;
     }
     let id = match joined {
         // A kernel without keys has none to protect.
@@ -118,10 +119,15 @@ pub fn apply(plan: &LsmPlan, proc: &ProcFs) -> Result<()> {
         })?;
     }
     if let Some(label) = &plan.selinux {
-        write(proc, c"thread-self/attr/exec", label.as_bytes())
-            .map_err(|e| e.context("unable to apply selinux label").config("process.selinuxLabel").code("E-LSM"))?;
+        write(proc, c"thread-self/attr/exec", label.as_bytes()).map_err(refused_label)?;
     }
     Ok(())
+}
+
+fn refused_label(cause: Error) -> Error {
+    let unknown = cause.errno() == Some(libc::EINVAL);
+    let error = cause.context("unable to apply selinux label").config("process.selinuxLabel").code("E-LSM");
+    if unknown { error.hint("the loaded policy knows no such label") } else { error }
 }
 
 /// Whether AppArmor's own directory is there, so that ENOENT was about the profile and not about the file.

@@ -4,6 +4,7 @@
 //! core_pattern that run programs as root of the host. Hiding goes by mounting over. What is mounted must not be taken from
 //! the image: runtimes that bound the container's /dev/null got whatever a link in its place led to (CVE-2025-31133).
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub struct MasksPlan {
     read_only: Vec<PathBuf>,
     /// The bundle mounts a procfs on /proc: paths below it are those of that procfs, and nothing else's.
     has_proc: bool,
+    /// linux.mountLabel: the SELinux label of what hides directories.
+    label: Option<CString>,
 }
 
 /// Decides them. That there is a mount namespace for them was checked before (src/plan/rules).
@@ -34,7 +37,9 @@ pub fn plan(spec: &Spec) -> Result<MasksPlan> {
     let (hidden, read_only) = (paths(linux.masked_paths()), paths(linux.readonly_paths()));
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     let has_proc = mounts.iter().any(|m| m.destination() == Path::new("/proc") && m.typ().as_deref() == Some("proc"));
-    Ok(MasksPlan { hidden, read_only, has_proc })
+    let label = linux.mount_label().as_deref().filter(|l| !l.is_empty()).map(CString::new).transpose();
+    let label = label.map_err(|_| Error::new("it contains a null byte").config("linux.mountLabel"))?;
+    Ok(MasksPlan { hidden, read_only, has_proc, label })
 }
 
 /// Hides and write-protects. A missing path is skipped.
@@ -51,7 +56,7 @@ pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
     let mut covers = Covers::default();
     for path in &plan.hidden {
         let Some(place) = places.find(path)? else { continue };
-        covers.put(place.as_fd(), root).map_err(|e| e.context(format!("mask {}", path.display())))?;
+        covers.put(place.as_fd(), root, plan.label.as_deref()).map_err(|e| e.context(format!("mask {}", path.display())))?;
     }
     Ok(())
 }
@@ -102,7 +107,7 @@ struct Covers {
 }
 
 impl Covers {
-    fn put(&mut self, place: BorrowedFd, root: &Root) -> Result<()> {
+    fn put(&mut self, place: BorrowedFd, root: &Root, label: Option<&CStr>) -> Result<()> {
         let directory = fstat(place).at(|| "fstat")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if !directory && self.file.is_none() {
             self.file = containers_null(root)?;
@@ -114,7 +119,7 @@ impl Covers {
                 attach(copy.as_fd(), place).at(|| "move_mount")
             }
             none => {
-                let made = if directory { empty_directory() } else { own_null(root) }?;
+                let made = if directory { empty_directory(label) } else { own_null(root) }?;
                 attach(made.as_fd(), place).at(|| "move_mount")?;
                 *none = Some(made);
                 Ok(())
@@ -123,8 +128,12 @@ impl Covers {
     }
 }
 
-fn empty_directory() -> Result<OwnedFd> {
-    Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(DIRECTORY)).at(|| "fsmount tmpfs")
+fn empty_directory(label: Option<&CStr>) -> Result<OwnedFd> {
+    let fs = Filesystem::open(c"tmpfs").at(|| "fsopen tmpfs")?;
+    if let Some(label) = label {
+        fs.set_string(c"context", label).at(|| "fsconfig context").map_err(|e| e.config("linux.mountLabel"))?;
+    }
+    fs.mount(DIRECTORY).at(|| "fsmount tmpfs")
 }
 
 /// The container's own null device, if that is what its handle is. The handle is what is copied then, so that neither a

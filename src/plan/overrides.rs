@@ -25,11 +25,13 @@ pub fn process(args: &ExecArgs, own: Option<&Process>) -> Result<Process> {
     if !args.additional_gids.is_empty() {
         process.user_mut().set_additional_gids(Some(args.additional_gids.clone()));
     }
-    if let Some(label) = &args.process_label {
-        process.set_selinux_label(Some(label.clone()));
+    // An empty one must not take the container's away.
+    let named = |flag: &Option<String>| flag.clone().filter(|f| !f.is_empty());
+    if let Some(label) = named(&args.process_label) {
+        process.set_selinux_label(Some(label));
     }
-    if let Some(profile) = &args.apparmor {
-        process.set_apparmor_profile(Some(profile.clone()));
+    if let Some(profile) = named(&args.apparmor) {
+        process.set_apparmor_profile(Some(profile));
     }
     if args.no_new_privs {
         process.set_no_new_privileges(Some(true));

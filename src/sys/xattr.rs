@@ -12,21 +12,26 @@ use super::check;
 /// The longest list of names and the longest value that the kernel allows (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const LONGEST: usize = 65536;
 
-/// Copies all extended attributes of one open file to another. A filesystem without any is no error.
-pub fn copy_all(from: BorrowedFd, to: BorrowedFd) -> io::Result<()> {
+/// Copies the extended attributes of one open file to another, all but the one named `except`. A filesystem without any is no error.
+pub fn copy_all(from: BorrowedFd, to: BorrowedFd, except: &CStr) -> io::Result<()> {
     let mut list = vec![0u8; LONGEST];
     // SAFETY: the buffer is ours and as long as we say.
     let n = match check(unsafe { libc::flistxattr(from.as_raw_fd(), list.as_mut_ptr().cast(), list.len()) } as libc::c_long) {
         Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(()),
         n => n? as usize,
     };
-    for name in list[..n].split(|b| *b == 0).filter(|name| !name.is_empty()) {
+    for name in list[..n].split(|b| *b == 0).filter(|name| !name.is_empty() && *name != except.to_bytes()) {
         let name = CString::new(name)?;
-        let value = get(from, &name)?;
-        // SAFETY: name is NUL-terminated; value is as long as we say.
-        check(unsafe { libc::fsetxattr(to.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) } as libc::c_long)?;
+        set(to, &name, &get(from, &name)?)?;
     }
     Ok(())
+}
+
+/// Sets one attribute of an open file, new or not.
+pub fn set(file: BorrowedFd, name: &CStr, value: &[u8]) -> io::Result<()> {
+    // SAFETY: name is NUL-terminated; value is as long as we say.
+    let done = unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(done as libc::c_long).map(drop)
 }
 
 /// The value of one attribute of an open file.
@@ -47,19 +52,15 @@ mod tests {
     #[test]
     fn copies_every_attribute() {
         let (from, to) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
-        let set = |name: &CStr, value: &[u8]| {
-            // SAFETY: name is NUL-terminated; value is as long as we say.
-            check(unsafe { libc::fsetxattr(from.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) }
-                as libc::c_long)
-        };
         // Void where the filesystem of temporary files has no attributes.
-        if set(c"user.one", b"1").is_err() {
+        if set(from.as_fd(), c"user.one", b"1").is_err() {
             return;
         }
-        set(c"user.empty", b"").expect("set");
-        copy_all(from.as_fd(), to.as_fd()).expect("copy");
+        set(from.as_fd(), c"user.empty", b"").expect("set");
+        set(from.as_fd(), c"user.label", b"x").expect("set");
+        copy_all(from.as_fd(), to.as_fd(), c"user.label").expect("copy");
         assert_eq!(get(to.as_fd(), c"user.one").expect("get"), b"1");
         assert_eq!(get(to.as_fd(), c"user.empty").expect("get"), b"");
-        assert!(get(to.as_fd(), c"user.none").is_err());
+        assert!(get(to.as_fd(), c"user.label").is_err());
     }
 }

@@ -54,6 +54,12 @@ impl Hierarchies {
         Ok(hierarchies)
     }
 
+    /// The same, with an option for the tmpfs.
+    pub fn labelled(mut self, context: Option<Data>) -> Self {
+        self.holder.data.extend(context);
+        self
+    }
+
     fn add(&mut self, hierarchy: &Hierarchy, own_groups: Option<&[(String, PathBuf)]>) -> std::io::Result<()> {
         let Some(name) = hierarchy.mountpoint.file_name() else { return Ok(()) };
         let controllers = hierarchy.controllers.join(",");

@@ -3,6 +3,7 @@
 //! The image is hostile, so the copy goes by handles: links are copied as links, nothing is followed, and the depth is
 //! bounded. The tmpfs is attached nowhere while it is filled.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -14,6 +15,8 @@ use crate::sys::xattr;
 
 /// How deep a copy goes; each level holds two descriptors.
 const DEEPEST: u32 = 64;
+/// SELinux's label says where a file lies. The copy lies in a new filesystem, which has one of its own or takes none (`context=`).
+const LABEL: &CStr = c"security.selinux";
 
 /// Copies what is in `from` to the root of the mount `to`, and its owner, permissions and attributes.
 pub(super) fn fill(to: BorrowedFd, from: BorrowedFd) -> Result<()> {
@@ -32,7 +35,7 @@ fn copy_directory(from: BorrowedFd, to: BorrowedFd, depth: u32) -> Result<()> {
     if depth > DEEPEST {
         return Err(Error::new(format!("tmpcopyup: directories are nested deeper than {DEEPEST}")));
     }
-    xattr::copy_all(from, to).at(|| "tmpcopyup: copy extended attributes")?;
+    xattr::copy_all(from, to, LABEL).at(|| "tmpcopyup: copy extended attributes")?;
     for name in names(from).at(|| "tmpcopyup: getdents64")? {
         let text = || format!("tmpcopyup: copy {:?}", name.as_c_str());
         copy_entry(from, to, &name, depth)
@@ -83,6 +86,6 @@ fn copy_file(from: BorrowedFd, to: BorrowedFd, name: &Name, looked_at: &FileStat
     let copy = openat2(to, name.as_c_str(), flags, 0o600, libc::RESOLVE_BENEATH).at(|| "create")?;
     let (mut reader, mut writer) = (std::fs::File::from(source), std::fs::File::from(copy));
     std::io::copy(&mut reader, &mut writer).at(|| "copy")?;
-    xattr::copy_all(reader.as_fd(), writer.as_fd()).at(|| "copy extended attributes")?;
+    xattr::copy_all(reader.as_fd(), writer.as_fd(), LABEL).at(|| "copy extended attributes")?;
     Ok(writer.into())
 }

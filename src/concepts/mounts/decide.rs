@@ -118,7 +118,7 @@ impl Bundle<'_> {
         let read_only = options.is_read_only() || (self.host.rootless && self.own_groups.is_some());
         match (fstype, self.own_groups) {
             ("cgroup", groups) if !unified => Hierarchies::new(&self.host.cgroups.v1, groups, read_only)
-                .map(Act::CgroupV1)
+                .and_then(|made| Ok(Act::CgroupV1(made.labelled(context(self.label()?)))))
                 .map_err(|_| refuse("a bad cgroup path")),
             ("cgroup" | "cgroup2", Some(groups)) => {
                 let Some((_, path)) = groups.iter().find(|(controllers, _)| controllers.is_empty()) else {
@@ -180,17 +180,18 @@ impl Bundle<'_> {
         for option in &options.data {
             data.extend(Data::parse(fstype, option)?);
         }
-        let label = self.spec.linux().as_ref().and_then(|l| l.mount_label().as_deref()).filter(|l| !l.is_empty());
-        if let Some(label) = label
-            && !matches!(fstype, "proc" | "sysfs" | "mqueue" | "cgroup2")
-        {
-            data.push(Data::Text(c"context".into(), CString::new(label)?));
+        let mut label = self.label()?;
+        match fstype {
+            "proc" | "sysfs" | "cgroup2" => label = None,
+            // It has labels, but no option for them.
+            "mqueue" => {}
+            _ => data.extend(context(label.take().filter(|_| !data.iter().any(|d| d.key() == c"context")))),
         }
         let attributes = options.own.set | options.all.set;
         // These are filled or get mount points first; they become read-only later.
         let waits = destination == Path::new("/dev") || (fstype == "tmpfs" && !options.copy_up);
         let mut flags = options.superblock.clone();
-        if options.is_read_only() && !waits && !options.copy_up {
+        if options.is_read_only() && !waits && !options.copy_up && label.is_none() {
             flags.push(c"ro");
         }
         let has_mode = data.iter().any(|d| d.key() == c"mode");
@@ -203,7 +204,14 @@ impl Bundle<'_> {
             propagations: options.propagations.iter().map(|(kind, _)| *kind).collect(),
             takes_mode: fstype == "tmpfs" && !has_mode,
             copies_up: fstype == "tmpfs" && options.copy_up,
+            label,
         })
+    }
+
+    /// linux.mountLabel.
+    fn label(&self) -> std::result::Result<Option<CString>, std::ffi::NulError> {
+        let label = self.spec.linux().as_ref().and_then(|l| l.mount_label().as_deref()).filter(|l| !l.is_empty());
+        label.map(CString::new).transpose()
     }
 
     /// Only a procfs may stand on /proc, and only a few files below it may be replaced.
@@ -253,6 +261,11 @@ impl Bundle<'_> {
             _ => Err("the option idmap needs uidMappings and gidMappings, of the mount or of the container".to_owned()),
         }
     }
+}
+
+/// The option that labels all files of a filesystem.
+fn context(label: Option<CString>) -> Option<Data> {
+    label.map(|label| Data::Text(c"context".into(), label))
 }
 
 fn map_text(maps: &[LinuxIdMapping]) -> String {

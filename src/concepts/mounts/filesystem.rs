@@ -14,6 +14,10 @@ use crate::error::{At, Error, Result};
 use crate::sys::fd::cwd;
 use crate::sys::mount::{Attributes, Filesystem, LONGEST_VALUE, set_attributes};
 use crate::sys::resolve::openat2;
+use crate::sys::xattr;
+
+/// What is to be done about a label that was refused.
+const LABEL: &str = "correct linux.mountLabel, or the mount's own context: the loaded policy knows no such label";
 
 /// A filesystem to make.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,8 @@ pub(super) struct New {
     pub takes_mode: bool,
     /// A tmpfs that starts with the content of the directory that it covers.
     pub copies_up: bool,
+    /// The SELinux label of its root, where the filesystem has no option for it.
+    pub label: Option<CString>,
 }
 
 /// One option of a filesystem.
@@ -57,11 +63,17 @@ impl New {
         };
         let held = self.configure(&fs, covered).map_err(said)?;
         // What is read-only from birth cannot be filled.
-        let late = if self.copies_up { self.attributes & libc::MOUNT_ATTR_RDONLY } else { 0 };
+        let late = if self.copies_up || self.label.is_some() { self.attributes & libc::MOUNT_ATTR_RDONLY } else { 0 };
         let made = fs.mount(self.attributes & !late).at(|| format!("fsmount {}", self.describe())).map_err(said)?;
         drop(held);
         if self.copies_up {
             copy_up::fill(made.as_fd(), covered)?;
+        }
+        if let Some(label) = &self.label {
+            let root = openat2(made.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, 0).at(|| "open the new mount")?;
+            xattr::set(root.as_fd(), c"security.selinux", label.to_bytes())
+                .at(|| format!("fsetxattr security.selinux={}", label.to_string_lossy()))
+                .map_err(|e| e.hint(LABEL))?;
         }
         if late != 0 {
             set_attributes(made.as_fd(), false, &Attributes::setting(late)).at(|| "mount_setattr")?;
@@ -87,7 +99,8 @@ impl New {
         }
         let mut held = vec![];
         for data in &self.data {
-            data.set(fs, &mut held).at(|| format!("fsconfig {data}"))?;
+            let set = data.set(fs, &mut held).at(|| format!("fsconfig {data}"));
+            set.map_err(|e| if data.key() == c"context" { e.hint(LABEL) } else { e })?;
         }
         Ok(held)
     }
@@ -110,6 +123,8 @@ impl Data {
         let Some((key, value)) = option.split_once('=') else {
             return Ok(vec![Self::Flag(CString::new(option)?)]);
         };
+        // In mount(2)'s one text a label stands between quotes because of its commas; here nothing splits at them.
+        let value = if key.ends_with("context") { value.trim_matches('"') } else { value };
         if value.len() <= LONGEST_VALUE || fstype != "overlay" {
             return Ok(vec![Self::Text(CString::new(key)?, CString::new(value)?)]);
         }
@@ -177,5 +192,7 @@ mod tests {
         assert_eq!(Data::parse("devpts", "newinstance").expect("no NUL"), [Data::Flag(c"newinstance".into())]);
         assert_eq!(Data::parse("tmpfs", "mode=755").expect("no NUL"), [Data::Text(c"mode".into(), c"755".into())]);
         assert!(Data::parse("tmpfs", "a\0b").is_err());
+        let context = Data::parse("tmpfs", r#"context="u:r:t:s0:c1,c2""#).expect("no NUL");
+        assert_eq!(context, [Data::Text(c"context".into(), c"u:r:t:s0:c1,c2".into())]);
     }
 }

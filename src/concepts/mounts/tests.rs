@@ -125,3 +125,28 @@ fn propagation_of_copies_follows_the_roots() {
         assert_eq!(plan_with(&config, false).expect("valid").inherited, copies);
     }
 }
+
+#[test]
+fn the_mount_label_goes_where_the_filesystem_takes_it() {
+    let mut config = config(json!([
+        {"destination": "/tmp", "type": "tmpfs", "source": "t"},
+        {"destination": "/own", "type": "tmpfs", "source": "t", "options": [r#"context="a:b:c:s0:c1,c2""#]},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "m", "options": ["ro"]},
+        {"destination": "/proc", "type": "proc", "source": "p"},
+        {"destination": "/bind", "type": "bind", "source": "/b"},
+    ]));
+    config["linux"]["mountLabel"] = json!("u:r:t:s0:c1,c2");
+    let plan = plan_with(&config, false).expect("valid");
+    let labels = |mount: &Mount| match &mount.act {
+        Act::New(new) => {
+            let texts =
+                new.data.iter().map(ToString::to_string).chain(new.label.iter().map(|l| l.to_string_lossy().into_owned()));
+            texts.collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    };
+    let all: Vec<String> = plan.mounts.iter().map(labels).collect();
+    assert_eq!(all, ["context=u:r:t:s0:c1,c2", "context=a:b:c:s0:c1,c2", "u:r:t:s0:c1,c2", "", ""]);
+    let Act::New(mqueue) = &plan.mounts[2].act else { panic!("no filesystem") };
+    assert!(mqueue.flags.is_empty(), "what is read-only from birth takes no label");
+}
