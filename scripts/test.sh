@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
-# the black-box tests here, then the quickstart, then the black-box tests in a VM with cgroup v2, bare and with systemd.
+# the black-box tests here, as root and as a user; then the quickstart; then the black-box tests in a VM with cgroup v2: bare,
+# with systemd, as a user of systemd; and those of labels with AppArmor and with SELinux.
 #
 #   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
@@ -45,18 +46,30 @@ if [ ${#filter[@]} -eq 0 ]; then
     scripts/quickstart.sh 2>&1 | tee -a "$log" || status=1
 fi
 
+# elsewhere NAME COMMAND…: black-box tests somewhere else, which this machine may be unable to offer (status 77).
+elsewhere() {
+    local name=$1 verdict=0
+    shift
+    section "black-box tests $name"
+    "$@" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
+    case $verdict in
+        0) ;;
+        77) skipped+=("$name: $(tail -n1 "$log")") ;;
+        *) status=1 ;;
+    esac
+}
+
+elsewhere 'as a user' scripts/rootless.sh "${filter[@]}"
 if [ "$vm" = no ]; then
     skipped+=('the VM: --no-vm')
 else
-    for mode in bare systemd; do
-        section "black-box tests in a VM, cgroup v2, $mode"
-        verdict=0
-        RRUN_TEST_RESULTS=$results/$mode scripts/vm.sh "--$mode" -- "${filter[@]}" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
-        case $verdict in
-            0) ;;
-            77) skipped+=("VM $mode: $(tail -n1 "$log")") ;;
-            *) status=1 ;;
-        esac
+    for mode in bare systemd rootless; do
+        RRUN_TEST_RESULTS=$results/$mode elsewhere "in a VM, cgroup v2, $mode" scripts/vm.sh "--$mode" "${filter[@]}"
+    done
+    for lsm in apparmor selinux; do
+        RRUN_TEST_RESULTS=$results/$lsm elsewhere "in a VM with $lsm" scripts/vm.sh --lsm "$lsm" "${filter[@]:-lsm::}"
+        # What the bare VM had to skip.
+        [ ! -e "$results/$lsm" ] || grep -v '"outcome":"skipped"' "$results/$lsm" >> "$results/bare" || true
     done
 fi
 

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Runs the black-box tests as root in a Linux VM with cgroup v2, and returns their verdict.
+# Runs the black-box tests in a Linux VM with cgroup v2, and returns their verdict.
 #
-#   scripts/vm.sh [--bare|--systemd] [--timeout SECONDS] [FILTER]     only tests whose name contains FILTER
-#   scripts/vm.sh [--bare|--systemd] --run COMMAND [ARG…]             any command; the project is where it is here
+#   scripts/vm.sh [MODE] [--lsm MODULE] [--timeout SECONDS] [FILTER]     only tests whose name contains FILTER
+#   scripts/vm.sh [MODE] [--lsm MODULE] --run COMMAND [ARG…]             any command; the project is where it is here
+#
+#   --bare      as root, without systemd (the default)
+#   --systemd   as root, below systemd
+#   --rootless  as a user in a session of systemd, to whom all controllers are delegated
+#   --lsm       with this security module in force: apparmor or selinux
 #
 # The VM is user-mode Linux: a kernel that is a process of this machine, so neither KVM nor an emulator is needed. The
 # kernel is $RRUN_VM_KERNEL, else ../shared/vm/linux-uml-*.xz beside the project, else Debian's package user-mode-linux
@@ -16,12 +21,14 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-/var/cache}/rrun-vm
 mode=bare
+lsm=
 timeout=1200
 run=()
 filter=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --bare | --systemd) mode=${1#--} ;;
+        --bare | --systemd | --rootless) mode=${1#--} ;;
+        --lsm) lsm=$2 && shift ;;
         --timeout) timeout=$2 && shift ;;
         --run) shift && run=("$@") && break ;;
         --) ;;
@@ -68,7 +75,8 @@ trap 'exit 130' INT TERM
 
 end_vm() {
     [ -n "$vm" ] || return 0
-    kill -9 "$vm" 2> /dev/null || true
+    # The whole group: a process inside is a process here, and would stay.
+    kill -9 -- "-$vm" 2> /dev/null || true
     # Waited for here, so that the shell does not announce its death.
     wait "$vm" 2> /dev/null || true
     vm=
@@ -77,6 +85,8 @@ end_vm() {
 # What the VM gets to see: the control directory (writable), and the project (read-only).
 mkdir "$work/control"
 : > "$work/control/output"
+: > "$work/control/results"
+chmod 666 "$work/control/results"
 # Written by whoever runs the tests inside.
 : > "$work/control/results"
 chmod 666 "$work/control/results"
@@ -87,7 +97,9 @@ if [ ${#run[@]} -eq 0 ]; then
     target=$(dirname "$(dirname "$built")")
     cp "$target/rrun" "$target/examples/witness" "$work/control"
     cp "$built" "$work/control/blackbox"
-    run=(bash "$root/scripts/vm/tests" "$root" "${filter[@]}")
+    run=("$root/scripts/vm/tests" "$mode" "$root" "${filter[@]}")
+elif [ "$mode" = rootless ]; then
+    run=("$root/scripts/vm/session" "${run[@]}")
 fi
 {
     printf 'project=%q modules=%q now=%q\n' "$root" "$(find "${kernel%/bin/*}/lib/uml/modules" -mindepth 1 -maxdepth 1 2> /dev/null)" "$(date +%s)"
@@ -97,16 +109,18 @@ fi
 
 case $mode in
     bare) init=/usr/lib/rrun-vm/init ;;
-    systemd) init=/lib/systemd/systemd ;;
+    *) init=/lib/systemd/systemd ;;
 esac
 options=(mem=1500M "ubd0=$work/cow,$image" root=/dev/ubda rw con=null "con0=null,fd:1" ssl=null "uml_dir=$work" panic=-1 quiet loglevel=4
     "init=$init" systemd.unit=rrun-vm.target systemd.show_status=0 "rrun_control=$work/control")
+# SELinux only tells of what it would deny until a test says otherwise: Debian's programs carry no labels.
+[ -z "$lsm" ] || options+=("lsm=landlock,yama,$lsm" selinux=1 enforcing=0)
 # More than one CPU needs the seccomp mode of newer kernels.
 case $("$kernel" --version) in
     [0-6].*) ;;
     *) options+=(seccomp=on "ncpus=$(nproc)") ;;
 esac
-"$kernel" "${options[@]}" < /dev/null > "$work/console" 2>&1 &
+setsid "$kernel" "${options[@]}" < /dev/null > "$work/console" 2>&1 &
 vm=$!
 tail -q -n +1 -s 0.1 -f --pid="$vm" "$work/control/output" &
 echo_output=$!

@@ -8,7 +8,7 @@ use crate::support::*;
 
 crate::tests![
     wrong_types_and_unknown_names,
-    rules_between_fields,
+    rules_between_fields if needs_root,
     broken_json,
     missing_files,
     nothing_of_a_refused_bundle_is_kept_by_create,

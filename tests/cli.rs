@@ -7,7 +7,7 @@ use crate::support::*;
 
 crate::tests![
     without_a_command_it_says_which_there_are,
-    version_and_features_need_nothing,
+    version_and_features_need_nothing if needs_root,
     called_runc_it_answers_as_runc,
     wrong_words_cost_one_line_and_the_usage,
     flags_in_every_form_of_go,

@@ -8,7 +8,7 @@ use crate::support::*;
 
 crate::tests![
     only_a_stopped_or_created_container_is_deleted,
-    force_deletes_whatever_it_is_doing,
+    force_deletes_whatever_it_is_doing if needs_groups,
     a_foreground_run_holds_nobody_up,
     force_of_nothing_is_success,
     force_deletes_every_wreck,
@@ -16,7 +16,7 @@ crate::tests![
     force_ends_a_create_that_never_gives_up,
     many_at_once_agree,
     poststop_hooks_run_and_only_warn,
-    what_outlives_init_goes_too,
+    what_outlives_init_goes_too if needs_groups,
     links_in_the_state_are_not_followed,
 ];
 
@@ -180,8 +180,7 @@ fn poststop_hooks_run_and_only_warn() {
 
 fn what_outlives_init_goes_too() {
     let mut b = Bundle::new(&["sh", "-c", "setsid sleep 100 & sleep 0.3"]);
-    let kinds = b.config["linux"]["namespaces"].as_array_mut().expect("an array");
-    kinds.retain(|n| n["type"] != json!("pid"));
+    share_pids(&mut b.config);
     b.run_detached();
     b.wait_for("stopped");
     assert_ne!(b.rrun(["ps", "-f", "json", &b.id]).ok(), "[]\n");

@@ -9,6 +9,7 @@ use crate::cgroups::{has_cpuset, is_v2, limited};
 use crate::support::*;
 
 crate::tests![
+    all if needs_groups;
     one_record_has_all_the_numbers,
     created_and_paused_containers_have_numbers_too,
     the_stream_ends_with_the_container,

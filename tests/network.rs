@@ -9,7 +9,7 @@ use crate::support::*;
 
 crate::tests![
     the_loopback_is_up,
-    a_joined_namespace_is_left_as_it_is,
+    a_joined_namespace_is_left_as_it_is if needs_root,
     a_device_moves_in_with_its_addresses if host_lacks_veth,
     a_device_gets_its_new_name if host_lacks_veth,
     a_template_gets_a_free_number if host_lacks_veth,
@@ -18,8 +18,8 @@ crate::tests![
     a_name_that_is_taken_is_refused if host_lacks_veth,
     devices_move_into_a_user_namespace if host_lacks_veth,
     a_device_without_a_peer_moves if host_lacks_ifb,
-    a_missing_device_is_named,
-    refusals_have_their_canonical_texts,
+    a_missing_device_is_named if needs_root,
+    refusals_have_their_canonical_texts if needs_root,
 ];
 
 /// A pair of virtual devices on the host, taken away at the end.
@@ -48,7 +48,7 @@ fn ip(args: &[&str]) -> bool {
 }
 
 pub fn host_lacks_veth() -> Option<&'static str> {
-    Pair::new().is_none().then_some("needs ip(8) and virtual Ethernet devices")
+    needs_root().or_else(|| Pair::new().is_none().then_some("needs ip(8) and virtual Ethernet devices"))
 }
 
 fn the_loopback_is_up() {

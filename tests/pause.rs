@@ -10,6 +10,7 @@ use crate::cgroups::{group, is_v2, lacks_v1, until};
 use crate::support::*;
 
 crate::tests![
+    all if needs_groups;
     a_paused_container_stands_still,
     states_and_their_texts,
     exec_is_refused_or_waits,

@@ -7,6 +7,7 @@ use crate::cgroups::{group, is_v2};
 use crate::support::*;
 
 crate::tests![
+    all if needs_groups;
     shows_only_the_container,
     processes_in_groups_below_count,
     names_cannot_pass_for_pids,

@@ -12,7 +12,7 @@ fn readme() -> std::path::PathBuf {
 }
 
 fn lacks_readme() -> Option<&'static str> {
-    if readme().exists() { None } else { Some("no README.md here") }
+    needs_root().or((!readme().exists()).then_some("no README.md here"))
 }
 
 /// The commands of the README's console block, each with the lines it shows below.

@@ -10,7 +10,7 @@ crate::tests![
     the_scheduler_is_as_given,
     real_time_policies_are_as_given if host_gives_no_real_time,
     a_deadline_is_as_given if host_gives_no_deadline,
-    a_nice_value_is_as_given,
+    a_nice_value_is_as_given if needs_root,
     flags_of_the_scheduler_are_set,
     the_io_priority_is_as_given,
     the_personality_is_as_given,

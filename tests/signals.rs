@@ -20,8 +20,7 @@ crate::tests![
 /// A bundle in the host's PID namespace: its first process has no protection from signals, and pids mean the same.
 fn in_host_pids(args: &[&str]) -> Bundle {
     let mut bundle = Bundle::new(args);
-    let namespaces = bundle.config["linux"]["namespaces"].as_array_mut().expect("namespaces");
-    namespaces.retain(|namespace| namespace["type"] != "pid");
+    share_pids(&mut bundle.config);
     bundle
 }
 

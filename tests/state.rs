@@ -6,7 +6,7 @@ use crate::support::*;
 
 crate::tests![
     the_document_has_the_keys_that_engines_read,
-    the_status_follows_the_lifecycle,
+    the_status_follows_the_lifecycle if needs_groups,
     a_missing_container_is_named,
     a_recycled_pid_is_not_the_container,
     a_state_of_an_earlier_boot_is_stopped,
@@ -24,7 +24,7 @@ fn the_document_has_the_keys_that_engines_read() {
     assert_eq!(state["id"], b.id);
     assert_eq!(state["bundle"], b.path().to_str().expect("UTF-8"));
     assert_eq!(state["rootfs"], b.rootfs().to_str().expect("UTF-8"));
-    assert_eq!((&state["owner"], &state["annotations"]), (&json!("root"), &json!({"k": "v", "a": "b"})));
+    assert_eq!((&state["owner"], &state["annotations"]), (&json!(own_name()), &json!({"k": "v", "a": "b"})));
     let created = state["created"].as_str().expect("created");
     assert!(created.len() == 30 && created.ends_with('Z'), "{created}");
     let cmdline = std::fs::read(format!("/proc/{}/cmdline", state["pid"])).expect("init is there");

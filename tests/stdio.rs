@@ -155,9 +155,7 @@ fn a_user_of_another_namespace_can_open_it_too() {
     let piped = "echo in | \"$@\" 2> >(cat >&2) | cat";
     for uid in [0, 1000] {
         let mut bundle = Bundle::new(&["sh", "-c", script]);
-        bundle.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
-        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-        (bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]) = (map.clone(), map);
+        map_ids(&mut bundle.config, 100_000, 65_536);
         bundle.config["process"]["user"] = json!({"uid": uid, "gid": uid});
         for args in [["run"].as_slice(), &["run", "--detach"]] {
             let done = from_shell(piped, &bundle, args);

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 crate::tests![
-    parameters_are_set_in_the_container_only,
+    parameters_are_set_in_the_container_only if needs_root,
     both_separators_are_understood,
-    refusals_have_their_canonical_texts,
+    refusals_have_their_canonical_texts if needs_root,
     a_refusal_of_the_kernel_names_the_file,
     the_images_proc_is_not_written_to,
 ];

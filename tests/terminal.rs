@@ -69,9 +69,7 @@ fn the_process_owns_its_terminal_and_nothing_of_the_host() {
         let mut bundle = with_terminal("stat -c %u /dev/pts/0; echo > /dev/stderr && echo opened");
         bundle.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
         if mapped {
-            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-            bundle.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
-            (bundle.config["linux"]["uidMappings"], bundle.config["linux"]["gidMappings"]) = (map.clone(), map);
+            map_ids(&mut bundle.config, 100_000, 65_536);
         }
         let mut screen = screen(&bundle);
         assert_eq!(screen.end(), 0, "{}", screen.text);

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     every_mounted_hierarchy_is_joined if lacks_v1,
     a_process_over_its_memory_limit_is_killed,
     the_process_limit_refuses_forks,

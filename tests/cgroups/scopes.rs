@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     systemd_makes_shows_and_removes_the_scope if lacks_systemd,
     a_scope_in_use_is_left_alone if lacks_systemd,
     properties_of_every_type_reach_systemd if lacks_systemd,
@@ -42,8 +43,13 @@ pub fn scope(b: &Bundle, verb: &[&str]) -> Done {
 }
 
 pub fn shown(unit: &str, property: &str) -> String {
-    let done: Done =
-        Command::new("systemctl").args(["show", "--value", "-p", property, unit]).output().expect("run systemctl").into();
+    systemctl(&["show", "--value", "-p", property, unit])
+}
+
+/// Asks the manager that rrun asks.
+fn systemctl(args: &[&str]) -> String {
+    let manager = if needs_root().is_some() { "--user" } else { "--system" };
+    let done: Done = Command::new("systemctl").arg(manager).args(args).output().expect("run systemctl").into();
     done.ok().trim().to_owned()
 }
 
@@ -59,7 +65,7 @@ fn systemd_makes_shows_and_removes_the_scope() {
     assert_eq!(shown(&unit, "TasksMax"), "7");
     assert_eq!(shown(&unit, "CollectMode"), "inactive-or-failed");
     // What systemd was told, it writes again; the container must not be left without its limits.
-    assert!(Command::new("systemctl").arg("daemon-reload").status().expect("run systemctl").success());
+    systemctl(&["daemon-reload"]);
     let dir = groups_named(&unit).into_iter().find(|d| d.join("pids.max").exists()).expect("the scope's group");
     assert_eq!(read(dir.join("pids.max")), "7\n");
     b.rrun(["delete", "--force", &b.id]).ok();

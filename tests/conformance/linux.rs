@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
     ),
     ("linux.maskedPaths", &["masks::files_read_as_nothing", "masks::directories_are_empty_and_cannot_be_written"]),
     ("linux.readonlyPaths", &["masks::read_only_includes_what_is_mounted_below"]),
-    ("linux.mountLabel", &["!lsm::an_selinux_label_without_selinux_is_refused"]),
+    ("linux.mountLabel", &["lsm::new_filesystems_carry_the_mount_label", "!lsm::an_selinux_label_without_selinux_is_refused"]),
     ("linux.sysctl", &["sysctl::parameters_are_set_in_the_container_only"]),
     ("linux.personality.domain", &["scheduling::the_personality_is_as_given", "scheduling::a_32_bit_machine_is_named"]),
     ("linux.personality.flags", &["!scheduling::the_personality_is_as_given"]),

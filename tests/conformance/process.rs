@@ -46,9 +46,20 @@ pub const ROWS: &[Row] = &[
     ("process.oomScoreAdj", &["limits::the_score_is_as_given"]),
     (
         "process.apparmorProfile",
-        &["lsm::the_unconfined_profile_is_taken", "!lsm::an_apparmor_profile_without_apparmor_is_refused"],
+        &[
+            "lsm::a_profile_is_in_force",
+            "lsm::exec_takes_the_profile_of_the_container_or_its_own",
+            "!lsm::an_apparmor_profile_without_apparmor_is_refused",
+        ],
     ),
-    ("process.selinuxLabel", &["!lsm::an_selinux_label_without_selinux_is_refused"]),
+    (
+        "process.selinuxLabel",
+        &[
+            "lsm::an_selinux_label_is_in_force",
+            "lsm::keys_are_labelled_like_the_process",
+            "!lsm::an_selinux_label_without_selinux_is_refused",
+        ],
+    ),
     ("process.scheduler.policy", &["scheduling::the_scheduler_is_as_given", "scheduling::real_time_policies_are_as_given"]),
     ("process.scheduler.nice", &["scheduling::a_nice_value_is_as_given"]),
     ("process.scheduler.priority", &["scheduling::real_time_policies_are_as_given"]),

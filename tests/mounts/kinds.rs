@@ -10,11 +10,11 @@ use crate::support::*;
 
 crate::tests![
     cgroups_show_the_containers_own_groups,
-    cgroups_without_a_namespace_are_bound,
+    cgroups_without_a_namespace_are_bound if needs_groups,
     sysfs_without_a_net_namespace_is_explained,
     procfs_without_a_pid_namespace_is_explained,
     overlay_paths_may_be_long,
-    without_privilege_the_inside_mounts,
+    without_privilege_the_inside_mounts if needs_root,
 ];
 
 /// A group's directory in the container: that of one controller on a host with v1 hierarchies.
@@ -43,12 +43,8 @@ fn cgroups_without_a_namespace_are_bound() {
 
 fn sysfs_without_a_net_namespace_is_explained() {
     let mut b = Bundle::new(&["true"]);
-    let maps = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-    let namespaces = b.config["linux"]["namespaces"].as_array_mut().expect("namespaces");
-    namespaces.retain(|n| n["type"] != "network");
-    namespaces.push(json!({"type": "user"}));
-    b.config["linux"]["uidMappings"] = maps.clone();
-    b.config["linux"]["gidMappings"] = maps;
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "network");
+    map_ids(&mut b.config, 0, 65_536);
     let done = b.run();
     done.fails_with("error mounting \"sysfs\" to rootfs at \"/sys\"");
     done.fails_with("sysfs needs a net namespace");
@@ -56,12 +52,8 @@ fn sysfs_without_a_net_namespace_is_explained() {
 
 fn procfs_without_a_pid_namespace_is_explained() {
     let mut b = Bundle::new(&["true"]);
-    let maps = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-    let namespaces = b.config["linux"]["namespaces"].as_array_mut().expect("namespaces");
-    namespaces.retain(|n| n["type"] != "pid");
-    namespaces.push(json!({"type": "user"}));
-    b.config["linux"]["uidMappings"] = maps.clone();
-    b.config["linux"]["gidMappings"] = maps;
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "pid");
+    map_ids(&mut b.config, 0, 65_536);
     let done = b.run();
     done.fails_with("error mounting \"proc\" to rootfs at \"/proc\"");
     done.fails_with("needs a pid namespace of the container's own");

@@ -12,7 +12,7 @@ use crate::support::*;
 crate::tests![
     a_relative_destination_is_warned_of,
     missing_targets_are_made_where_links_lead,
-    a_read_only_image_lacking_a_target_is_explained,
+    a_read_only_image_lacking_a_target_is_explained if needs_root,
     proc_and_sys_must_be_directories,
     nothing_but_procfs_stands_on_proc,
     links_in_the_image_stay_in_the_image,

@@ -9,10 +9,10 @@ use super::{HostMount, bind, line, table, tmpfs};
 use crate::support::*;
 
 crate::tests![
-    propagation_is_as_asked,
-    slaves_see_what_the_host_mounts_later,
-    shared_lets_out_only_what_the_root_lets_out,
-    nothing_is_left_on_the_host,
+    propagation_is_as_asked if needs_root,
+    slaves_see_what_the_host_mounts_later if needs_root,
+    shared_lets_out_only_what_the_root_lets_out if needs_root,
+    nothing_is_left_on_the_host if needs_root,
 ];
 
 fn propagation_is_as_asked() {

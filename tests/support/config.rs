@@ -2,8 +2,19 @@
 
 use serde_json::{Value, json};
 
-/// All new namespaces but user and time, the mounts of `runc spec`, no capabilities beyond runc's default, no seccomp.
+use super::{map_own_ids, needs_root};
+
+/// All new namespaces but user and time, the mounts of `runc spec`, no capabilities beyond runc's default, no seccomp. A user
+/// who is not root gets a user namespace as well.
 pub fn default_config(args: &[&str]) -> Value {
+    let mut config = default_config_of_root(args);
+    if needs_root().is_some() {
+        map_own_ids(&mut config);
+    }
+    config
+}
+
+fn default_config_of_root(args: &[&str]) -> Value {
     let caps = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     json!({
         "ociVersion": "1.2.0",

@@ -4,6 +4,7 @@ mod config;
 pub mod screen;
 
 pub mod neighbour;
+mod rootless;
 
 pub mod user;
 
@@ -16,6 +17,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 pub use config::default_config;
+pub use rootless::{map_ids, map_own_ids, needs_groups, needs_root, own_name, share_pids};
 
 /// A test and what it needs of the host.
 pub struct Test {
@@ -28,11 +30,22 @@ pub struct Test {
 }
 
 /// Lists the tests of a module: `tests![name_one, name_two if needs_root]`, where `needs_root: fn() -> Option<&'static str>`
-/// says what is lacking.
+/// says what is lacking. `tests![all if needs_root; name_one, …]` says it of each.
 #[macro_export]
 macro_rules! tests {
     (@lacks) => { || None };
     (@lacks $lacks:expr) => { $lacks };
+    (@lacks $of_all:expr, $($lacks:expr)?) => { || $of_all()$(.or_else($lacks))? };
+    (all if $of_all:ident; $($name:ident $(if $lacks:expr)?),* $(,)?) => {
+        /// The tests of this module.
+        pub fn tests() -> Vec<$crate::support::Test> {
+            vec![$($crate::support::Test {
+                name: concat!(module_path!(), "::", stringify!($name)),
+                body: $name,
+                lacks: $crate::tests!(@lacks $of_all, $($lacks)?),
+            }),*]
+        }
+    };
     ($($name:ident $(if $lacks:expr)?),* $(,)?) => {
         /// The tests of this module.
         pub fn tests() -> Vec<$crate::support::Test> {
@@ -154,7 +167,7 @@ pub fn work_dir() -> &'static Path {
 
 /// Removes what all tests shared.
 pub fn clean_up() {
-    std::fs::remove_dir_all(work_dir()).expect("remove the work directory");
+    rootless::remove_tree(work_dir()).expect("remove the work directory");
 }
 
 /// A root filesystem with busybox (all applets) and the witness, made once and copied per bundle.
@@ -355,7 +368,7 @@ impl Drop for Bundle {
         if !std::thread::panicking() {
             assert_eq!(done.code, 0, "delete --force: {}", done.err);
         }
-        if let Err(e) = std::fs::remove_dir_all(&self.dir)
+        if let Err(e) = rootless::remove_tree(&self.dir)
             && !std::thread::panicking()
         {
             panic!("remove {}: {e}", self.dir.display());

@@ -7,6 +7,7 @@ use crate::cgroups::devices::{lacks_loop_devices, maker};
 use crate::cgroups::has_cpuset;
 
 crate::tests![
+    all if needs_groups;
     each_flag_changes_its_file_or_names_what_is_missing,
     a_new_process_limit_refuses_forks,
     out_of_memory_comes_at_the_new_limit,

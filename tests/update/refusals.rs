@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     a_refusal_leaves_everything_as_it_was,
     a_limit_below_what_is_used_is_refused_when_asked if lacks_v2,
     only_containers_that_live_take_limits,
