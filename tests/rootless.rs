@@ -10,6 +10,7 @@ use crate::support::user::public_rrun;
 use crate::support::*;
 
 crate::tests![
+    all if needs_root;
     a_user_is_root_inside,
     a_container_lives_and_ends,
     exec_enters_all_namespaces,

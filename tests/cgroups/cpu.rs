@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     shares_divide_a_cpu if lacks_cpuset,
     an_idle_group_yields if lacks_idle,
     a_burst_spends_what_was_saved if lacks_burst,

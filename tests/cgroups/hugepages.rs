@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     mapping_more_than_the_limit_is_refused if lacks_huge_pages,
     sizes_that_are_not_there_are_an_error if lacks_huge_pages,
 ];

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     the_kill_is_told_by_status_and_counter,
     a_group_can_die_as_one if lacks_v2,
     without_the_killer_a_process_waits if lacks_v1,

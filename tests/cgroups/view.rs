@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 crate::tests![
+    all if needs_groups;
     a_container_cannot_leave_its_group,
     the_limits_stay_the_hosts if lacks_v2,
     who_runs_the_container_owns_its_group if lacks_v2,
