@@ -264,7 +264,7 @@ fn converse(
                     users::apply_from_parent(users, pid).map_err(wrap)?;
                 }
                 namespaces::apply_time_from_parent(&plan.namespaces, pid).map_err(wrap)?;
-                cgroups::adopt(&plan.cgroups, pid, &mut state.cgroups).map_err(wrap)?;
+                laps.step(Step::Cgroups, || cgroups::adopt(&plan.cgroups, pid, &mut state.cgroups)).map_err(wrap)?;
                 channel.send(&Msg::Go(vec![]), None)?;
             }
             Some((Msg::Terminal, fd)) => master = fd,

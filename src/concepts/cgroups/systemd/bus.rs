@@ -57,6 +57,8 @@ struct Message {
 pub(super) struct Bus {
     stream: UnixStream,
     serial: u32,
+    /// What was read and not yet looked at.
+    pending: VecDeque<u8>,
     /// Ends of jobs that came in while a reply was awaited.
     signals: VecDeque<Message>,
     /// How long an answer may take.
@@ -95,7 +97,14 @@ impl Bus {
     fn greet(stream: UnixStream, bus: bool, patience: Duration) -> Result<Self> {
         let at = || "authenticate to D-Bus";
         stream.set_write_timeout(Some(patience)).at(at)?;
-        let mut this = Self { stream, serial: 0, signals: VecDeque::new(), patience, deadline: Instant::now() + patience };
+        let mut this = Self {
+            stream,
+            serial: 0,
+            pending: VecDeque::new(),
+            signals: VecDeque::new(),
+            patience,
+            deadline: Instant::now() + patience,
+        };
         this.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").at(at)?;
         loop {
             let line = this.read_line().at(at)?;
@@ -180,8 +189,7 @@ impl Bus {
 
     fn receive(&mut self) -> Result<Message> {
         let at = || "read from D-Bus";
-        let mut head = [0u8; 16];
-        self.read(&mut head).at(at)?;
+        let head = self.take(16).at(at)?;
         let word = |i: usize| u32::from_le_bytes(head[i..i + 4].try_into().expect("four bytes")) as usize;
         // Header: byte order, type, flags, version, body length, serial, and the length of the fields, which follow.
         let (body, fields) = (word(4), word(12));
@@ -189,38 +197,34 @@ impl Bus {
             return Err(Error::new("D-Bus: unexpected kind of message"));
         }
         let fields_end = 16 + fields;
-        let mut message = head.to_vec();
-        message.resize(fields_end.next_multiple_of(8) + body, 0);
-        self.read(&mut message[16..]).at(at)?;
-        decode(&message, head[1], fields_end)
+        let rest = self.take(fields_end.next_multiple_of(8) + body - 16).at(at)?;
+        decode(&[head.as_slice(), &rest].concat(), head[1], fields_end)
     }
 
-    /// Fills `buffer`, or fails at the deadline.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
+    /// The next `length` bytes, or an error at the deadline. Read in large pieces: one that is waited for brings others with it.
+    fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        while self.pending.len() < length {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
             }
             self.stream.set_read_timeout(Some(left))?;
-            match self.stream.read(&mut buffer[filled..]) {
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => filled += n,
+                Ok(n) => self.pending.extend(&piece[..n]),
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(())
+        Ok(self.pending.drain(..length).collect())
     }
 
-    /// A line of the authentication, read byte by byte: what follows it are messages.
+    /// A line of the authentication; what follows it are messages.
     fn read_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
-        let mut byte = [0u8];
         while !line.ends_with(b"\r\n") && line.len() < 1024 {
-            self.read(&mut byte)?;
-            line.push(byte[0]);
+            line.extend(self.take(1)?);
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
