@@ -4,11 +4,11 @@
 //! undo: groups, layers, and later the process.
 
 use super::{Plan, Request};
-use oci_spec::runtime::Spec;
-
+use crate::concepts::mounts;
 use crate::concepts::namespaces::flag_and_name;
 use crate::concepts::users::Maps;
 use crate::state::State;
+use oci_spec::runtime::Spec;
 
 /// The circumstances of the making, which no plan decides.
 pub struct Birth {
@@ -41,6 +41,7 @@ pub fn state(request: &Request, plan: &Plan, birth: Birth) -> State {
         layers: plan.layers.as_ref().map(|l| l.record()),
         id_maps: plan.layers.as_ref().filter(|_| request.host.rootless).and_then(|_| id_maps(spec, plan)),
         namespaces: namespaces.map(|n| (flag_and_name(n.typ()).1.to_owned(), n.path().clone())).collect(),
+        mounts: mounts::record(spec, &request.bundle.path),
         hooks: spec.hooks().clone(),
         no_new_keyring: request.args.no_new_keyring,
     }

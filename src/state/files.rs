@@ -89,6 +89,7 @@ pub fn like_runc(state: &State) -> Vec<u8> {
         "config": {
             "rootfs": state.rootfs,
             "labels": labels.collect::<Vec<_>>(),
+            "mounts": state.mounts,
             "namespaces": namespaces,
             "version": state.oci_version,
             "rootless_cgroups": state.rootless,
@@ -133,6 +134,7 @@ pub fn read_like_runc(id: &str, text: &[u8]) -> Option<State> {
         layers: None,
         id_maps: None,
         namespaces: vec![],
+        mounts: vec![],
         hooks: None,
         no_new_keyring: false,
     })

@@ -19,7 +19,7 @@ use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::concepts::{cgroups, layers, rdt, users};
+use crate::concepts::{cgroups, layers, mounts, rdt, users};
 use crate::error::{At, Result};
 use crate::sys::process::pidfd_open;
 pub use dir::{MISSING, StateDir, StateRoot, TAKEN};
@@ -95,6 +95,9 @@ pub struct State {
     pub id_maps: Option<users::Maps>,
     /// The config's namespaces: (type as in the config, path joined if any).
     pub namespaces: Vec<(String, Option<PathBuf>)>,
+    /// The mounts of the config, for state.json. rrun itself has no later use for them.
+    #[serde(skip)]
+    pub mounts: Vec<mounts::Record>,
     /// Hooks that run after this command has ended (poststart, poststop).
     pub hooks: Option<Hooks>,
     /// Whether the session keyring is the caller's (`--no-new-keyring`): exec follows.

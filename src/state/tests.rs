@@ -24,6 +24,7 @@ fn sample(id: &str) -> State {
         layers: None,
         id_maps: None,
         namespaces: vec![("pid".to_owned(), None), ("network".to_owned(), Some("/run/netns/x".into()))],
+        mounts: vec![],
         hooks: None,
         no_new_keyring: false,
     }

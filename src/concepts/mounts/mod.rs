@@ -6,7 +6,7 @@
 //! object here: made, given its final attributes, and only then attached to a handle that was resolved inside the root.
 //!
 //! `options` reads the words of the configuration, `decide` makes the plan; `bind`, `filesystem` and `cgroup` make mounts,
-//! `target` finds where they go, `explain` says what went wrong.
+//! `target` finds where they go, `explain` says what went wrong, `record` is for who looks into state.json.
 
 mod bind;
 mod cgroup;
@@ -15,6 +15,7 @@ mod decide;
 mod explain;
 mod filesystem;
 mod options;
+mod record;
 mod target;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +28,7 @@ use crate::sys::resolve::{Kind, Root};
 
 pub use decide::plan;
 pub use options::NAMES as OPTIONS;
+pub use record::{Record, record};
 
 /// The mounts, in order.
 #[derive(Debug, Clone, Default)]
