@@ -67,6 +67,9 @@ enter() (
 mkdir "$work/images"
 "$here/images.sh" "$work/images"
 
+# rrun as it is installed: with the drop-in that makes Podman know it, and what Docker and containerd are to be told.
+DESTDIR=$work/installed RRUN=${runtimes[0]} "$here/../install.sh" /usr/local > /dev/null
+
 number=0
 for runtime in "${runtimes[@]}"; do
     number=$((number + 1))

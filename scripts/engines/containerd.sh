@@ -16,19 +16,13 @@ cat > /etc/cni/net.d/10-engines.conflist << 'END'
 END
 # Without CAP_SYS_RESOURCE oom_score_adj may not be lowered; then CRI is told to keep its own as the least.
 (( 16#$(awk '/CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1 )) && restrict=false || restrict=true
-cat > /etc/containerd/config.toml << END
+cat - /usr/local/share/rrun/containerd-1.toml > /etc/containerd/config.toml << END
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "registry.k8s.io/pause:3.6"
   restrict_oom_score_adj = $restrict
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    default_runtime_name = "under-test"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.under-test]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.under-test.options]
-        BinaryName = "$ENGINES_RUNTIME"
 END
 
 start_containerd() {
@@ -92,7 +86,7 @@ pod_config() {
     jq -nc --arg name "$1" --arg logs "$dir/logs" --argjson linux "$linux" \
         '{metadata: {name: $name, uid: $name, namespace: "ns"}, hostname: (if $linux.security_context.namespace_options.network == 2 then "" else $name end), log_directory: $logs, linux: ({cgroup_parent: "/pods"} + $linux)}'
 }
-pod() { cri RunPodSandbox "{\"config\": $(pod_config "$@")}" | jq -r .pod_sandbox_id; }
+pod() { cri RunPodSandbox "{\"config\": $(pod_config "$@"), \"runtime_handler\": \"$ENGINES_NAME\"}" | jq -r .pod_sandbox_id; }
 # container POD NAME CONFIG: creates and starts a container in a pod and prints its id. CONFIG: more fields.
 container() {
     local id

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # sandbox.sh ENGINE RUNTIME DIR PATTERN: the inside of the namespaces that engines.sh makes. Gives the engine a machine of
 # its own: /run empty, /etc, /var and /usr/local as on the host but with changes kept in DIR, the cgroup hierarchies from
-# our group down, a network with lo alone, a user "engines" with subordinate ids. Installs rrun as scripts/install.sh does,
-# and runs the engine's list.
+# our group down, a network with lo alone, a user "engines" with subordinate ids. Installs the runtime as scripts/install.sh
+# does, and runs the engine's list.
 set -euo pipefail
 
 engine=$1 runtime=$2 dir=$3 only=$4
@@ -65,10 +65,13 @@ chown 4242:4242 "$dir/user"
 
 # --- the runtime
 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin
-name=$(basename "$runtime")
-mkdir -p /usr/local/bin /etc/containers/containers.conf.d
-cp "$runtime" "/usr/local/bin/$name"
-export ENGINES_RUNTIME=/usr/local/bin/$name
+ENGINES_NAME=$(basename "$runtime")
+export ENGINES_NAME ENGINES_RUNTIME=/usr/local/bin/$ENGINES_NAME
+cp -a "$dir/../installed/." /
+cp "$runtime" "$ENGINES_RUNTIME"
+# Another runtime is made known to Docker and containerd in the same words.
+sed -i "s#\"/usr/local/bin/rrun\"#\"$ENGINES_RUNTIME\"#; s/\"rrun\":/\"$ENGINES_NAME\":/; s/runtimes\.rrun/runtimes.$ENGINES_NAME/" \
+    /usr/local/share/rrun/*.json /usr/local/share/rrun/*.toml
 [ ! -x /usr/local/bin/docker ] || rm /usr/local/bin/docker
 
 # --- the list

@@ -27,6 +27,7 @@ pub use args::{
 pub use exec::ExecArgs;
 pub use go_flags::truth;
 use go_flags::{Place, Split};
+pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 pub use update::{Resources, UpdateArgs};
