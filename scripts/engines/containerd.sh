@@ -86,7 +86,7 @@ pod_config() {
     jq -nc --arg name "$1" --arg logs "$dir/logs" --argjson linux "$linux" \
         '{metadata: {name: $name, uid: $name, namespace: "ns"}, hostname: (if $linux.security_context.namespace_options.network == 2 then "" else $name end), log_directory: $logs, linux: ({cgroup_parent: "/pods"} + $linux)}'
 }
-pod() { cri RunPodSandbox "{\"config\": $(pod_config "$@"), \"runtime_handler\": \"$ENGINES_NAME\"}" | jq -r .pod_sandbox_id; }
+pod() { cri RunPodSandbox "{\"config\": $(pod_config "$@"), \"runtime_handler\": \"rrun\"}" | jq -r .pod_sandbox_id; }
 # container POD NAME CONFIG: creates and starts a container in a pod and prints its id. CONFIG: more fields.
 container() {
     local id

@@ -11,8 +11,7 @@ ln -s "$ENGINES_RUNTIME" "$dir/path/runc"
 
 # start_docker [FLAG…]: starts dockerd and waits for it. Live-restore: containers outlive the daemon.
 start_docker() {
-    # Docker knows runc by itself, and will not be told.
-    jq --arg name "$ENGINES_NAME" 'del(.runtimes.runc) + {"default-runtime": $name, "live-restore": true}' /usr/local/share/rrun/docker-daemon.json \
+    jq '. + {"default-runtime": "rrun", "live-restore": true}' /usr/local/share/rrun/docker-daemon.json \
         > /etc/docker/daemon.json
     PATH=$dir/path:$PATH dockerd --storage-driver overlay2 --oom-score-adjust 0 -H "$DOCKER_HOST" "$@" >> "$dir/log/dockerd" 2>&1 &
     dockerd=$!

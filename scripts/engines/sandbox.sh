@@ -65,13 +65,12 @@ chown 4242:4242 "$dir/user"
 
 # --- the runtime
 PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin
-ENGINES_NAME=$(basename "$runtime")
-export ENGINES_NAME ENGINES_RUNTIME=/usr/local/bin/$ENGINES_NAME
+ENGINES_RUNTIME=/usr/local/bin/$(basename "$runtime")
+export ENGINES_RUNTIME
 cp -a "$dir/../installed/." /
 cp "$runtime" "$ENGINES_RUNTIME"
-# Another runtime is made known to Docker and containerd in the same words.
-sed -i "s#\"/usr/local/bin/rrun\"#\"$ENGINES_RUNTIME\"#; s/\"rrun\":/\"$ENGINES_NAME\":/; s/runtimes\.rrun/runtimes.$ENGINES_NAME/" \
-    /usr/local/share/rrun/*.json /usr/local/share/rrun/*.toml
+# Docker and containerd call "rrun" what stands at this path, whichever runtime it is.
+sed -i "s#\"/usr/local/bin/rrun\"#\"$ENGINES_RUNTIME\"#" /usr/local/share/rrun/*.json /usr/local/share/rrun/*.toml
 [ ! -x /usr/local/bin/docker ] || rm /usr/local/bin/docker
 
 # --- the list
