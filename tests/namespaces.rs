@@ -1,8 +1,11 @@
 //! Every kind of namespace: new, joined by path, shared; names and time offsets.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::neighbour::Neighbour;
+use crate::support::user::public_rrun;
 use crate::support::*;
 
 crate::tests![
@@ -12,6 +15,7 @@ crate::tests![
     a_pid_namespace_can_be_joined if needs_root,
     a_path_of_another_kind_is_refused,
     a_missing_path_is_refused,
+    root_of_a_user_namespace_enters_pid_namespaces,
     the_mount_namespace_of_the_host_is_refused,
     names_are_set,
     clocks_are_offset if lacks_time_namespaces,
@@ -222,4 +226,31 @@ fn the_cgroup_namespace_hides_the_group() {
 fn loopback_is_up() {
     let out = Bundle::new(&["sh", "-c", "ip link show lo"]).run().ok();
     assert!(out.contains("LOOPBACK,UP"), "{out}");
+}
+
+fn root_of_a_user_namespace_enters_pid_namespaces() {
+    // As rootless Podman calls: root of a user namespace that it made, whose containers have none of their own. rrun may join
+    // their PID namespaces, but never return to the host's.
+    let mut b = Bundle::rootless(&["sleep", "1000"]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "user");
+    b.config["mounts"].as_array_mut().expect("mounts").retain(|m| m["type"] != "cgroup");
+    b.config["linux"].as_object_mut().expect("linux").retain(|key, _| !key.ends_with("Mappings"));
+    let mut neighbour = b.config.clone();
+    neighbour["process"]["args"] = json!(["sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline"]);
+    neighbour["linux"]["namespaces"][0]["path"] = json!("/proc/PID/ns/pid");
+    std::fs::write(b.path().join("neighbour"), neighbour.to_string()).expect("write");
+    let script = r#"
+        "$0" run --detach "$1" < /dev/null > /dev/null 2>&1 || exit 3
+        "$0" exec "$1" sh -c 'echo "among $(ls -d /proc/[0-9]* | wc -l)"'
+        pid=$("$0" state "$1" | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+        sed "s#PID#$pid#" neighbour > new && mv new config.json
+        "$0" run "$1-neighbour"
+        "$0" delete --force "$1"
+    "#;
+    let mut command = b.write().user().command("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", script]).arg(public_rrun()).arg(&b.id).current_dir(b.path());
+    let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+    // init, the shell and ls at least.
+    assert!(done.out.starts_with("among ") && done.out.ends_with("\nsleep 1000 "), "{done:?}");
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
 }

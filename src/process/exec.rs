@@ -61,9 +61,10 @@ pub fn exec(
     // setns of a PID namespace moves only children: the newcomer is born inside.
     let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
     let [pid_flag, user_flag] = [libc::CLONE_NEWPID, libc::CLONE_NEWUSER].map(|flag| plan.namespaces & flag as u64);
-    let by_joiner = match join_pid(init, pid_flag) {
+    let stuck = state.rootless && pid_flag != 0 && !joiner::may_return(&own)?;
+    let by_joiner = match if stuck { Ok(()) } else { join_pid(init, pid_flag) } {
         Err(e) if e.errno() == Some(libc::EPERM) && user_flag != 0 => true,
-        joined => joined.map(|()| false)?,
+        joined => joined.map(|()| stuck)?,
     };
     if let Some(initial) = &plan.affinity.initial {
         // The newcomer is born with it, and keeps it until it is in the container's groups.

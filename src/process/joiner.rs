@@ -3,7 +3,8 @@
 //! A new namespace belongs to the user namespace of its maker, and a process in a new user namespace has no rights over
 //! namespaces of others. So when a user namespace is joined, or a new one is combined with joins, one process joins first,
 //! with the rights of the caller, and then makes init as its sibling (`CLONE_PARENT`) and ends. `exec` without privilege needs
-//! one too: only who is in the container's user namespace may join its PID namespace, and that moves only children.
+//! one too: only who is in the container's user namespace may join its PID namespace, and that moves only children. So does
+//! root of a user namespace (rootless Podman), who may join a PID namespace but not return to the host's.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -17,7 +18,7 @@ use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
 use crate::concepts::{limits, namespaces};
 use crate::error::{At, Error, Result};
-use crate::sys::process::{Cloned, clone3, exit_now};
+use crate::sys::process::{Cloned, clone3, exit_now, setns};
 
 /// The joiner's life on the way to init.
 pub fn run(birth: Birth, flags: u64, group: Option<OwnedFd>) -> ! {
@@ -44,6 +45,14 @@ pub fn between(channel: &Channel, flags: u64, group: Option<OwnedFd>, join: impl
         }
     };
     exit_now(i32::from(sent.is_err()))
+}
+
+/// Whether rrun could join a PID namespace and come back: that takes rights over its own one.
+pub fn may_return(own: &File) -> Result<bool> {
+    match setns(own.as_fd(), libc::CLONE_NEWPID as u64) {
+        Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(false),
+        same => same.at(|| "join the own PID namespace").map(|()| true),
+    }
 }
 
 fn join(birth: &Birth) -> Result<()> {

@@ -190,16 +190,18 @@ fn split(
     if nix::unistd::geteuid().is_root() || !plan.writes_of_init() {
         prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
     }
-    let (flags, needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
+    let (flags, mut needs_joiner) = (plan.namespaces.clone_flags, plan.namespaces.needs_joiner());
     // The joiner does it itself: a user namespace that it joins before may be what gives the right to.
-    let own_pid_namespace = match made.opened.pid.take_if(|_| !needs_joiner) {
-        Some(file) => {
-            let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
-            namespaces::join(plan.namespaces.pid.as_ref().expect("opened because planned"), &file)?;
-            Some(own)
+    let mut own_pid_namespace = None;
+    if let (Some(join), Some(file), false) = (&plan.namespaces.pid, &made.opened.pid, needs_joiner) {
+        let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
+        if joiner::may_return(&own)? {
+            namespaces::join(join, file)?;
+            (made.opened.pid, own_pid_namespace) = (None, Some(own));
+        } else {
+            needs_joiner = true;
         }
-        None => None,
-    };
+    }
     let group = made.join.v2.take();
     let cgroup = group.as_ref().map(|fd| fd.as_fd());
     let birth = |joined| Birth {
