@@ -9,6 +9,7 @@ crate::tests![
     shares_divide_a_cpu if lacks_cpuset,
     an_idle_group_yields if lacks_idle,
     a_burst_spends_what_was_saved if lacks_burst,
+    memory_comes_from_the_nodes_allowed if lacks_cpuset,
     realtime_needs_time_of_its_own if lacks_realtime,
     cpus_that_the_group_above_lacks_are_an_error if lacks_two_cpus_on_v2,
     a_partition_that_cannot_be_is_an_error if lacks_two_cpus_on_v2,
@@ -98,6 +99,14 @@ fn a_burst_spends_what_was_saved() {
     b.run_detached();
     let stat = group(&b, "cpu").join("cpu.stat");
     until("it burst", || read(&stat).lines().any(|l| l.strip_prefix("nr_bursts ").is_some_and(|n| n != "0")));
+}
+
+fn memory_comes_from_the_nodes_allowed() {
+    let args = ["grep", "Mems_allowed_list", "/proc/self/status"];
+    assert_eq!(limited(&args, json!({"cpu": {"mems": "0"}})).run().ok(), "Mems_allowed_list:\t0\n");
+    let b = limited(&args, json!({"cpu": {"mems": "63"}}));
+    b.run().fails_with("linux.resources.cpu.mems");
+    b.assert_no_trace();
 }
 
 fn realtime_needs_time_of_its_own() {

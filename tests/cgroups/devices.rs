@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -14,6 +15,11 @@ crate::tests![
     a_later_deny_takes_back_an_earlier_allow if lacks_loop_devices,
     rules_are_read_in_order if lacks_loop_devices,
     a_slow_device_stays_slow if lacks_throttling,
+    every_rate_reaches_the_kernel if lacks_throttling,
+    weights_reach_the_kernel if lacks_weights,
+    weights_that_the_kernel_lacks_are_an_error if has_weights,
+    weights_of_disks_that_know_none_are_an_error if has_cost_model,
+    weights_of_leaves_are_an_error,
 ];
 
 pub fn lacks_loop_devices() -> Option<&'static str> {
@@ -162,4 +168,78 @@ fn a_slow_device_stays_slow() {
     std::fs::write(&file, format!("7:{minor} {lifted}")).expect("lift the limit");
     until("dd ends", || b.rootfs().join("tmp/done").exists());
     b.wait_for("stopped");
+}
+
+fn every_rate_reaches_the_kernel() {
+    let b = Bundle::new(&[]);
+    let disk = Loop::new(&b);
+    let minor = disk.minor();
+    for (property, v1, v2, rate) in [
+        ("throttleReadBpsDevice", "read_bps", "rbps", 65536),
+        ("throttleWriteBpsDevice", "write_bps", "wbps", 65537),
+        ("throttleReadIOPSDevice", "read_iops", "riops", 11),
+        ("throttleWriteIOPSDevice", "write_iops", "wiops", 12),
+    ] {
+        let limit = json!([{"major": 7, "minor": minor, "rate": rate}]);
+        let b = limited(&["sleep", "100"], json!({"blockIO": {property: limit}}));
+        b.run_detached();
+        let (file, line) = match is_v2() {
+            true => ("io.max".to_owned(), format!("{v2}={rate}")),
+            false => (format!("blkio.throttle.{v1}_device"), format!("7:{minor} {rate}")),
+        };
+        let text = read(group(&b, "blkio").join(file));
+        assert!(text.starts_with(&format!("7:{minor} ")) && text.contains(&line), "{property}: {text}");
+    }
+}
+
+/// The file of weights of a container's group, where the kernel has one.
+fn weight_file() -> Option<&'static str> {
+    static FILE: OnceLock<Option<&'static str>> = OnceLock::new();
+    *FILE.get_or_init(|| {
+        let b = Bundle::new(&["sleep", "100"]);
+        b.run_detached();
+        let dir = group(&b, "blkio");
+        ["io.bfq.weight", "io.weight", "blkio.bfq.weight", "blkio.weight"].into_iter().find(|file| dir.join(file).exists())
+    })
+}
+
+fn lacks_weights() -> Option<&'static str> {
+    lacks_throttling().or_else(|| weight_file().is_none().then_some("needs weights of disks (BFQ or the cost model)"))
+}
+
+fn has_weights() -> Option<&'static str> {
+    needs_groups().or_else(|| weight_file().map(|_| "needs a kernel without weights of disks"))
+}
+
+fn has_cost_model() -> Option<&'static str> {
+    needs_groups().or_else(|| (weight_file() == Some("io.weight")).then_some("the cost model takes weights for every disk"))
+}
+
+fn weights_reach_the_kernel() {
+    let b = limited(&["sleep", "100"], json!({"blockIO": {"weight": 321}}));
+    b.run_detached();
+    let file = weight_file().expect("was there");
+    let value = if file == "io.weight" { 3142 } else { 321 };
+    assert_eq!(read(group(&b, "blkio").join(file)).split_whitespace().last(), Some(value.to_string().as_str()), "{file}");
+}
+
+fn is_refused(block_io: Value, field: &str) {
+    let b = limited(&["true"], json!({ "blockIO": block_io }));
+    b.run().fails_with(&format!("linux.resources.blockIO.{field}"));
+    b.assert_no_trace();
+}
+
+fn weights_that_the_kernel_lacks_are_an_error() {
+    is_refused(json!({"weight": 100}), "weight");
+}
+
+/// A loop device has no scheduler of this kind, so no weight can be kept.
+fn weights_of_disks_that_know_none_are_an_error() {
+    is_refused(json!({"weightDevice": [{"major": 7, "minor": 0, "weight": 100}]}), "weightDevice[0]");
+}
+
+/// They went with the CFQ scheduler (Linux 5.0).
+fn weights_of_leaves_are_an_error() {
+    is_refused(json!({"leafWeight": 100}), "leafWeight");
+    is_refused(json!({"weightDevice": [{"major": 7, "minor": 0, "leafWeight": 100}]}), "weightDevice[0]");
 }

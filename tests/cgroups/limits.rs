@@ -159,6 +159,8 @@ fn a_limit_without_its_controller_is_an_error() {
     let candidates = [
         ("hugetlb", json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})),
         ("rdma", json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}})),
+        ("rdma", json!({"rdma": {"mlx5_1": {"hcaObjects": 3}}})),
+        ("net_cls", json!({"network": {"classID": 5}})),
         ("net_prio", json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}})),
     ];
     let mounted = read("/proc/self/mountinfo");

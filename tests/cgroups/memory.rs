@@ -11,6 +11,8 @@ crate::tests![
     without_the_killer_a_process_waits if lacks_v1,
     swap_is_what_exceeds_memory if lacks_swap,
     hierarchical_accounting_cannot_be_switched_off,
+    reservation_swappiness_and_tcp_memory_are_set if lacks_v1,
+    a_limit_of_kernel_memory_is_a_warning,
 ];
 
 fn lacks_swap() -> Option<&'static str> {
@@ -75,4 +77,20 @@ fn hierarchical_accounting_cannot_be_switched_off() {
     let b = limited(&["true"], json!({"memory": {"useHierarchy": false}}));
     b.run().fails_with("linux.resources.memory.useHierarchy");
     b.assert_no_trace();
+}
+
+fn reservation_swappiness_and_tcp_memory_are_set() {
+    let b = limited(&["sleep", "100"], json!({"memory": {"reservation": 32 * MIB, "swappiness": 7, "kernelTCP": 16 * MIB}}));
+    b.run_detached();
+    let is = |file: &str, value: u64| assert_eq!(read(group(&b, "memory").join(file)).trim(), value.to_string(), "{file}");
+    is("memory.soft_limit_in_bytes", 32 * MIB);
+    is("memory.swappiness", 7);
+    is("memory.kmem.tcp.limit_in_bytes", 16 * MIB);
+}
+
+/// The kernel has none any more, of any version of control groups.
+fn a_limit_of_kernel_memory_is_a_warning() {
+    let done = limited(&["echo", "ran"], json!({"memory": {"kernel": 16 * MIB}})).run();
+    assert_eq!((done.code, done.out.as_str()), (0, "ran\n"), "{done:?}");
+    assert!(done.err.contains("linux.resources.memory.kernel is ignored"), "{done:?}");
 }

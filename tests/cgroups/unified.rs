@@ -40,6 +40,16 @@ fn what_v2_lacks_is_an_error() {
     for (resources, field) in [
         (json!({"memory": {"disableOOMKiller": true}}), "memory.disableOOMKiller"),
         (json!({"cpu": {"realtimeRuntime": 1000}}), "cpu.realtimeRuntime"),
+        (json!({"cpu": {"realtimePeriod": 1000}}), "cpu.realtimePeriod"),
+        (json!({"memory": {"swappiness": 7}}), "memory.swappiness"),
+        (json!({"memory": {"kernelTCP": 1 << 20}}), "memory.kernelTCP"),
+        (json!({"network": {"classID": 5}}), "network.classID"),
+        (json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}}), "network.priorities"),
+        (json!({"blockIO": {"leafWeight": 100}}), "blockIO.leafWeight"),
+        (
+            json!({"blockIO": {"weightDevice": [{"major": 7, "minor": 0, "leafWeight": 100}]}}),
+            "blockIO.weightDevice[0].leafWeight",
+        ),
         (json!({"unified": {"nonsense.max": "1"}}), "nonsense.max"),
         (json!({"unified": {"../x.max": "1"}}), "must be a file name"),
     ] {

@@ -51,6 +51,7 @@ fn every_property_has_its_row() {
     let strange = |p: &&&str| !p.contains(": ") && !known.iter().any(|k| k == **p);
     none("rrun knows no such property:", listed.iter().filter(strange).map(|p| (*p).to_owned()).collect());
     assert_eq!(listed.len(), rows().count(), "a property is listed twice");
+    none("nobody proves it:", rows().filter(|(_, tests)| tests.is_empty()).map(|(p, _)| (*p).to_owned()).collect());
 }
 
 /// What `rrun features` says it can do, by the property that takes these values. Architectures that this machine cannot run
