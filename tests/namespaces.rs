@@ -1,8 +1,11 @@
 //! Every kind of namespace: new, joined by path, shared; names and time offsets.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::neighbour::Neighbour;
+use crate::support::user::public_rrun;
 use crate::support::*;
 
 crate::tests![
@@ -12,13 +15,14 @@ crate::tests![
     a_pid_namespace_can_be_joined if needs_root,
     a_path_of_another_kind_is_refused,
     a_missing_path_is_refused,
+    root_of_a_user_namespace_enters_pid_namespaces,
     the_mount_namespace_of_the_host_is_refused,
     names_are_set,
-    clocks_are_offset,
-    clocks_may_be_set_back,
-    exec_reads_the_same_clocks,
-    clocks_are_offset_in_a_user_namespace,
-    wrong_offsets_are_refused,
+    clocks_are_offset if lacks_time_namespaces,
+    clocks_may_be_set_back if lacks_time_namespaces,
+    exec_reads_the_same_clocks if lacks_time_namespaces,
+    clocks_are_offset_in_a_user_namespace if lacks_time_namespaces,
+    wrong_offsets_are_refused if lacks_time_namespaces,
     the_cgroup_namespace_hides_the_group,
     loopback_is_up,
 ];
@@ -32,6 +36,15 @@ const KINDS: [(&str, &str); 7] = [
     ("time", "time"),
     ("uts", "uts"),
 ];
+
+fn lacks_time_namespaces() -> Option<&'static str> {
+    (!std::path::Path::new("/proc/self/ns/time").exists()).then_some("needs a kernel with time namespaces")
+}
+
+/// The kinds of this kernel, each with the name of its file.
+fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KINDS.into_iter().filter(|(kind, _)| *kind != "time" || lacks_time_namespaces().is_none())
+}
 
 fn host_namespace(file: &str) -> String {
     std::fs::read_link(format!("/proc/self/ns/{file}")).expect("own namespace").to_string_lossy().into_owned()
@@ -50,9 +63,9 @@ fn set_namespaces(bundle: &mut Bundle, namespaces: Value) {
 
 fn every_new_kind_is_private() {
     let mut b = Bundle::new(&[]);
-    set_namespaces(&mut b, KINDS.iter().map(|(kind, _)| json!({"type": kind})).collect());
+    set_namespaces(&mut b, kinds().map(|(kind, _)| json!({"type": kind})).collect());
     let witness = b.witness();
-    for (kind, file) in KINDS {
+    for (kind, file) in kinds() {
         assert_ne!(seen(&witness, file), host_namespace(file), "{kind}");
     }
     assert_eq!(seen(&witness, "user") == host_namespace("user"), needs_root().is_none());
@@ -67,7 +80,7 @@ fn kinds_left_out_are_shared() {
     set_namespaces(&mut b, json!([{"type": "mount"}]));
     share_pids(&mut b.config);
     let witness = b.witness();
-    for (kind, file) in KINDS.into_iter().filter(|(kind, _)| *kind != "mount") {
+    for (kind, file) in kinds().filter(|(kind, _)| *kind != "mount") {
         assert_eq!(seen(&witness, file), host_namespace(file), "{kind}");
     }
 }
@@ -213,4 +226,31 @@ fn the_cgroup_namespace_hides_the_group() {
 fn loopback_is_up() {
     let out = Bundle::new(&["sh", "-c", "ip link show lo"]).run().ok();
     assert!(out.contains("LOOPBACK,UP"), "{out}");
+}
+
+fn root_of_a_user_namespace_enters_pid_namespaces() {
+    // As rootless Podman calls: root of a user namespace that it made, whose containers have none of their own. rrun may join
+    // their PID namespaces, but never return to the host's.
+    let mut b = Bundle::rootless(&["sleep", "1000"]);
+    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "user");
+    b.config["mounts"].as_array_mut().expect("mounts").retain(|m| m["type"] != "cgroup");
+    b.config["linux"].as_object_mut().expect("linux").retain(|key, _| !key.ends_with("Mappings"));
+    let mut neighbour = b.config.clone();
+    neighbour["process"]["args"] = json!(["sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline"]);
+    neighbour["linux"]["namespaces"][0]["path"] = json!("/proc/PID/ns/pid");
+    std::fs::write(b.path().join("neighbour"), neighbour.to_string()).expect("write");
+    let script = r#"
+        "$0" run --detach "$1" < /dev/null > /dev/null 2>&1 || exit 3
+        "$0" exec "$1" sh -c 'echo "among $(ls -d /proc/[0-9]* | wc -l)"'
+        pid=$("$0" state "$1" | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+        sed "s#PID#$pid#" neighbour > new && mv new config.json
+        "$0" run "$1-neighbour"
+        "$0" delete --force "$1"
+    "#;
+    let mut command = b.write().user().command("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", script]).arg(public_rrun()).arg(&b.id).current_dir(b.path());
+    let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+    // init, the shell and ls at least.
+    assert!(done.out.starts_with("among ") && done.out.ends_with("\nsleep 1000 "), "{done:?}");
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
 }

@@ -127,7 +127,9 @@ fn it_does_not_wait_for_a_create_that_hangs() {
 }
 
 fn the_files_have_the_shape_of_runc() {
-    let b = Bundle::new(&["sleep", "100"]);
+    let mut b = Bundle::new(&["sleep", "100"]);
+    let bind = json!({"destination": "/tmp", "source": "rootfs/etc", "options": ["rbind", "ro", "rslave"]});
+    b.config["mounts"].as_array_mut().expect("an array").push(bind);
     b.create();
     let text = std::fs::read(b.root().join(&b.id).join("state.json")).expect("read");
     let json: Value = serde_json::from_slice(&text).expect("JSON");
@@ -142,4 +144,9 @@ fn the_files_have_the_shape_of_runc() {
     }
     let label = format!("bundle={}", b.path().display());
     assert!(json["config"]["labels"].as_array().is_some_and(|l| l.contains(&json!(label))));
+    // MS_RDONLY, MS_BIND and MS_REC; MS_SLAVE and MS_REC.
+    let source = b.rootfs().join("etc");
+    let bind = json!({"source": source, "destination": "/tmp", "device": "bind", "flags": 1 | 4096 | 16384,
+                      "propagation_flags": [1 << 19 | 16384], "data": ""});
+    assert_eq!(json["config"]["mounts"][7], bind);
 }

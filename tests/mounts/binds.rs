@@ -106,11 +106,16 @@ fn a_bind_takes_no_data() {
     done.fails_with("rbind");
 }
 
-/// Most filesystems can be id-mapped since Linux 5.12; tmpfs, on which a test may run, since 6.3.
-pub fn lacks_id_maps() -> Option<&'static str> {
+/// Whether the kernel is older than this version.
+pub fn is_older_than((major, minor): (u32, u32)) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
     let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-    let old = (numbers.next(), numbers.next()) < (Some(6), Some(3));
+    (numbers.next(), numbers.next()) < (Some(major), Some(minor))
+}
+
+/// Most filesystems can be id-mapped since Linux 5.12; tmpfs, on which a test may run, since 6.3.
+pub fn lacks_id_maps() -> Option<&'static str> {
+    let old = is_older_than((6, 3));
     let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(std::env::temp_dir()).output().expect("run stat");
     needs_root().or((old && kind.stdout.starts_with(b"tmpfs")).then_some("no id maps on tmpfs"))
 }
