@@ -18,6 +18,8 @@ crate::tests![
     leaked_descriptors_end_with_rrun,
     closed_stdio_is_no_danger,
     a_reader_that_left_is_no_error,
+    create_takes_the_flags_of_run if needs_root,
+    the_plan_shows_what_flags_change,
 ];
 
 fn rrun(args: &[&str]) -> Done {
@@ -185,4 +187,56 @@ fn a_reader_that_left_is_no_error() {
         let done: Done = Command::new("sh").args(["-c", &shell]).output().expect("start sh").into();
         assert_eq!(done.err, "0\n");
     }
+}
+
+/// What a container printed that was made by `create FLAGS` and then started.
+fn created_with(b: &Bundle, flags: &[&str]) -> String {
+    let path = b.scratch("printed");
+    let out = std::fs::File::create(&path).expect("create");
+    let line = format!("exec 3</etc/hostname; cd /; exec \"$@\" --bundle {} {}", b.path().display(), b.id);
+    let create = b.write().command(["create"].iter().chain(flags).copied());
+    let mut command = Command::new("sh");
+    command.args(["-c", &line, "sh"]).arg(create.get_program()).args(create.get_args()).stdin(Stdio::null());
+    let status = command.stdout(out.try_clone().expect("dup")).stderr(out).status().expect("start sh");
+    let printed = || std::fs::read_to_string(&path).expect("read");
+    assert!(status.success(), "{}", printed());
+    b.rrun(["start", &b.id]).ok();
+    b.wait_for("stopped");
+    b.rrun(["delete", &b.id]).ok();
+    printed()
+}
+
+fn create_takes_the_flags_of_run() {
+    let b = Bundle::new(&["sh", "-c", "cat /extra; echo x > /new; ls /proc/self/fd"]);
+    let [extra, kept, pid] = ["extra", "kept", "pid"].map(|name| b.scratch(name));
+    std::fs::create_dir(&extra).expect("mkdir");
+    std::fs::write(extra.join("extra"), "y\n").expect("write");
+    let [layer, keep, file] = [&extra, &kept, &pid].map(|p| p.to_str().expect("UTF-8"));
+    let flags = ["--overlay", "--layer", layer, "--keep-layer", keep, "--pid-file", file, "--preserve-fds", "1"];
+    // 4 is ls's own.
+    assert_eq!(created_with(&b, &flags), "y\n0\n1\n2\n3\n4\n");
+    assert!(kept.join("new").exists() && !b.rootfs().join("new").exists());
+    assert!(std::fs::read_to_string(pid).expect("pid file").parse::<u32>().is_ok());
+
+    let b = Bundle::new(&["dd", "if=/dev/zero", "of=/big", "bs=1M", "count=8"]);
+    let said = created_with(&b, &["--overlay", "--overlay-size", "4M"]);
+    assert!(said.contains("No space left on device") || said.contains("uota exceeded"), "{said}");
+
+    let mut b = Bundle::new(&["true"]);
+    b.config["linux"]["rootfsPropagation"] = serde_json::json!("rprivate");
+    assert_eq!(created_with(&b, &[]), "");
+    let refused = b.rrun(["create", "--no-pivot", &b.id]);
+    refused.fails_with("rootfsPropagation of [r]private is not safe without pivot_root");
+}
+
+fn the_plan_shows_what_flags_change() {
+    let b = Bundle::new(&["true"]);
+    b.write();
+    let plan = |flags: &[&str]| b.rrun(["plan"].iter().chain(flags).copied()).ok();
+    assert!(plan(&[]).contains("pivot_root") && plan(&["--no-pivot"]).contains("chroot to it"));
+    let overlay = plan(&["--overlay", "--layer", "/etc", "--overlay-size", "1G", "--keep-layer", "/kept"]);
+    for said in [format!("layer {}\n", b.rootfs().display()), "layer /etc\n".into(), "1073741824 bytes".into(), "/kept".into()] {
+        assert!(overlay.contains(&said) && !plan(&[]).contains(&said), "{said}: {overlay}");
+    }
+    assert!(plan(&[]).contains("session keyring") && !plan(&["--no-new-keyring"]).contains("session keyring"));
 }

@@ -17,7 +17,7 @@ crate::tests![
 ];
 
 /// Accepts one connection and returns the data and the descriptor that came with it.
-fn receive(listener: &UnixListener) -> (String, OwnedFd) {
+pub fn receive(listener: &UnixListener) -> (String, OwnedFd) {
     let (stream, _) = listener.accept().expect("accept");
     let mut bytes = [0; 4096];
     let (length, descriptor) = rrun::sys::fd::receive(stream.as_fd(), &mut bytes).expect("receive");
@@ -26,6 +26,10 @@ fn receive(listener: &UnixListener) -> (String, OwnedFd) {
 
 /// `run --detach` with this console socket; the name and the text that come over it.
 fn detached(bundle: &Bundle, socket: &std::path::Path) -> (String, String) {
+    sent(bundle, &["run", "--detach"], socket)
+}
+
+fn sent(bundle: &Bundle, verb: &[&str], socket: &std::path::Path) -> (String, String) {
     let listener = {
         // The test's own address may be too long as well: bind where it is short.
         let short = std::env::temp_dir().join(format!("rrun-console-{}", bundle.id));
@@ -34,14 +38,22 @@ fn detached(bundle: &Bundle, socket: &std::path::Path) -> (String, String) {
         listener
     };
     let socket = socket.to_str().expect("UTF-8");
-    let mut command = bundle.write().command(["run", "--detach", "--console-socket", socket, &bundle.id]);
+    let mut command = bundle.write().command(verb.iter().copied().chain(["--console-socket", socket, &bundle.id]));
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun");
     assert!(status.success());
     let (name, master) = receive(&listener);
+    if verb == ["create"] {
+        bundle.rrun(["start", &bundle.id]).ok();
+    }
+    (name, all_of(master))
+}
+
+/// What a terminal shows until its last process has ended.
+pub fn all_of(master: OwnedFd) -> String {
     let mut text = vec![];
     // EIO: the process has ended.
     std::fs::File::from(master).read_to_end(&mut text).expect_err("a terminal has no end of file");
-    (name, String::from_utf8_lossy(&text).into_owned())
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn the_master_goes_to_the_console_socket() {
@@ -49,6 +61,8 @@ fn the_master_goes_to_the_console_socket() {
     bundle.config["process"]["consoleSize"] = json!({"height": 12, "width": 34});
     let got = detached(&bundle, &bundle.scratch("console"));
     assert_eq!(got, ("/dev/ptmx".to_owned(), "/dev/pts/0\r\n12 34\r\n".to_owned()));
+    bundle.rrun(["delete", "--force", &bundle.id]).ok();
+    assert_eq!(sent(&bundle, &["create"], &bundle.scratch("of-create")), got);
 }
 
 fn a_console_socket_may_have_a_long_path() {

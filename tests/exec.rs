@@ -16,7 +16,29 @@ crate::tests![
     it_counts_against_the_limits if needs_groups,
     it_gets_a_terminal_of_the_container,
     detached_it_lives_on,
+    it_enters_every_kind_of_namespace if lacks_time_namespaces,
+    one_clone_makes_it if lacks_strace_of_root,
+    a_process_file_is_changed_in_single_fields,
+    the_containers_rlimits_hold_for_it_too,
+    home_is_the_users_in_the_container,
+    users_are_numbers,
+    a_label_is_taken_or_its_module_is_missed,
+    it_enters_a_group_below_the_containers if needs_root,
+    groups_that_contradict_or_lead_out_are_refused if needs_root,
+    its_terminal_goes_to_the_console_socket,
+    a_pidfd_is_sent_before_it_runs,
+    it_gets_preserved_descriptors,
 ];
+
+fn lacks_time_namespaces() -> Option<&'static str> {
+    (!std::path::Path::new("/proc/self/ns/time").exists()).then_some("needs time namespaces")
+}
+
+fn lacks_strace_of_root() -> Option<&'static str> {
+    let lacks = || std::process::Command::new("strace").arg("-V").output().is_err().then_some("needs strace");
+    // Who joins a user namespace without privilege needs a process between.
+    needs_root().or_else(lacks)
+}
 
 fn running(edit: impl FnOnce(&mut Value)) -> Bundle {
     let mut b = Bundle::new(&["sleep", "1000"]);
@@ -144,4 +166,197 @@ fn detached_it_lives_on() {
     let pid = std::fs::read_to_string(file).expect("pid file");
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("the process lives");
     assert_eq!(comm.trim(), "sleep");
+}
+
+fn it_enters_every_kind_of_namespace() {
+    let b = running(|c| {
+        c["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "time"}));
+        map_ids(c, 100_000, 65_536);
+    });
+    let seen = witness(&b, &[]);
+    for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup", "user", "time"] {
+        let theirs = std::fs::read_link(format!("/proc/{}/ns/{kind}", b.state()["pid"])).expect("namespace");
+        assert_eq!(seen["namespaces"][kind], json!(theirs.to_string_lossy()), "{kind}");
+        let own = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("namespace");
+        assert!(theirs != own, "the container shares {kind} with the host");
+    }
+}
+
+/// A helper process between would cost milliseconds, and be one more thing for a hostile container to look at.
+fn one_clone_makes_it() {
+    let b = running(|_| {});
+    let trace = b.scratch("trace");
+    let exec = b.command(["exec", &b.id, "true"]);
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-e", "trace=clone,clone3,fork,vfork", "-o"]).arg(&trace);
+    command.arg(exec.get_program()).args(exec.get_args()).stdin(std::process::Stdio::null());
+    let done: Done = command.output().expect("run strace").into();
+    done.ok();
+    let trace = std::fs::read_to_string(trace).expect("read");
+    let calls: Vec<&str> = trace.lines().filter(|l| l.contains("clone") || l.contains("fork")).collect();
+    assert!(calls.len() == 1 && calls[0].contains("clone3"), "{calls:?}");
+}
+
+fn a_process_file_is_changed_in_single_fields() {
+    let b = running(|_| {});
+    let file = b.scratch("process.json");
+    let process = json!({"args": ["/bin/witness"], "cwd": "/tmp", "env": ["A=1"], "user": {"uid": 1000, "gid": 1000}});
+    std::fs::write(&file, process.to_string()).expect("write");
+    let file = file.to_str().expect("UTF-8");
+    let args = ["exec", "-p", file, "--cwd", "/etc", "-e", "B=2", "-u", "7", "--additional-gids", "8", "--no-new-privs", &b.id];
+    let seen: Value = serde_json::from_str(&b.rrun(args).ok()).expect("JSON");
+    assert_eq!(
+        (&seen["uid"], &seen["gid"], &seen["groups"], &seen["cwd"]),
+        (&json!(7), &json!(1000), &json!([8]), &json!("/etc"))
+    );
+    assert_eq!((&seen["env"]["A"], &seen["env"]["B"], &seen["no_new_privs"]), (&json!("1"), &json!("2"), &json!(true)));
+    std::fs::write(file, json!({"args": ["tty"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"]}).to_string())
+        .expect("write");
+    assert_eq!(b.rrun(["exec", "-t", "-p", file, &b.id]).ok().trim(), "/dev/pts/0");
+}
+
+fn the_containers_rlimits_hold_for_it_too() {
+    let b = running(|c| c["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 321, "hard": 654}]));
+    assert_eq!(b.rrun(["exec", &b.id, "sh", "-c", "ulimit -Sn; ulimit -Hn"]).ok(), "321\n654\n");
+    let file = b.scratch("process.json");
+    let process = json!({"args": ["sh", "-c", "ulimit -Sn"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"],
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 123, "hard": 456}]});
+    std::fs::write(&file, process.to_string()).expect("write");
+    assert_eq!(b.rrun(["exec", "-p", file.to_str().expect("UTF-8"), &b.id]).ok(), "123\n");
+}
+
+fn home_is_the_users_in_the_container() {
+    let b = running(|_| {});
+    for (user, home) in [("0", "/root"), ("1000", "/home/user"), ("77", "/")] {
+        assert_eq!(witness(&b, &["--user", user])["env"]["HOME"], home, "{user}");
+    }
+    assert_eq!(witness(&b, &["--user", "1000", "--env", "HOME=/here"])["env"]["HOME"], "/here");
+}
+
+fn users_are_numbers() {
+    let b = running(|_| {});
+    for bad in ["root", "1000:", ":5", "+0", "-1", " 0", "0x0", "4294967295", "1:2:3", ""] {
+        let done = b.rrun(["exec", "--user", bad, &b.id, "touch", "/ran"]);
+        assert!(done.code == 255 && done.err.contains("invalid id"), "{bad:?}: {done:?}");
+    }
+    assert_eq!(b.rrun(["exec", "-g", "wheel", &b.id, "touch", "/ran"]).code, 255);
+    assert!(!b.rootfs().join("ran").exists());
+}
+
+fn a_label_is_taken_or_its_module_is_missed() {
+    let b = running(|_| {});
+    let on = |file: &str, word: &str| std::fs::read_to_string(file).is_ok_and(|text| text.starts_with(word));
+    let done = b.rrun(["exec", "--apparmor", "rrun-test-no-such-profile", &b.id, "true"]);
+    let expected =
+        if on("/sys/module/apparmor/parameters/enabled", "Y") { "unable to apply apparmor profile" } else { "apparmor" };
+    assert!(done.code == 255 && done.err.contains(expected), "{done:?}");
+    if !std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        let done = b.rrun(["exec", "--process-label", "system_u:system_r:container_t:s0", &b.id, "true"]);
+        let expected = "selinux label is specified in config, but selinux is disabled or not supported";
+        assert!(done.code == 255 && done.err.contains(expected), "{done:?}");
+    }
+}
+
+/// The container's groups, by the controller that the mount point is named after; in pure v2 the only one, as "".
+fn groups(b: &Bundle) -> Vec<(String, std::path::PathBuf)> {
+    let top = std::path::Path::new("/sys/fs/cgroup");
+    let name = |dir: &std::path::Path| match dir.strip_prefix(top).ok()?.components().next()? {
+        _ if top.join("cgroup.controllers").exists() => Some(String::new()),
+        first => first.as_os_str().to_str().map(str::to_owned),
+    };
+    groups_named(&b.id).into_iter().filter_map(|dir| Some((name(&dir)?, dir))).collect()
+}
+
+/// On v1 a group takes no process until it has CPUs and memory nodes.
+fn make_group(dir: &std::path::Path) {
+    std::fs::create_dir(dir).expect("mkdir");
+    for file in
+        ["cpuset.cpus", "cpuset.mems"].into_iter().filter(|f| dir.starts_with("/sys/fs/cgroup/cpuset") && dir.join(f).exists())
+    {
+        let above = std::fs::read(dir.parent().expect("a group").join(file)).expect("read");
+        std::fs::write(dir.join(file), above).expect("write");
+    }
+}
+
+fn it_enters_a_group_below_the_containers() {
+    let b = running(|_| {});
+    let groups = groups(&b);
+    for sub in ["sub", "sub/group"] {
+        groups.iter().for_each(|(_, dir)| make_group(&dir.join(sub)));
+    }
+    let inside = |args: &[&str]| -> String {
+        let file = b.scratch("pid");
+        let exec = ["exec", "-d", "--pid-file", file.to_str().expect("UTF-8")];
+        let all: Vec<&str> = exec.iter().chain(args).copied().chain([b.id.as_str(), "sleep", "500"]).collect();
+        let null = std::process::Stdio::null;
+        assert!(b.command(all).stdout(null()).stderr(null()).status().expect("start rrun").success(), "{args:?}");
+        let pid = std::fs::read_to_string(&file).expect("pid file");
+        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroup")
+    };
+    let below = |text: &str| text.lines().filter(|l| l.ends_with("/sub/group")).count();
+    // Everywhere.
+    assert_eq!(below(&inside(&["--cgroup", "sub/group"])), groups.len());
+    let named: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).filter(|n| !["systemd", "unified"].contains(n)).collect();
+    if let [one, two, ..] = named.as_slice() {
+        assert_eq!(below(&inside(&["--cgroup", &format!("{one}:sub/group")])), 1);
+        let mixed = inside(&["--cgroup", &format!("{one}:sub"), "--cgroup", &format!("{two}:sub/group")]);
+        assert!(below(&mixed) == 1 && mixed.lines().any(|l| l.ends_with("/sub")), "{mixed}");
+    }
+    b.rrun(["delete", "--force", &b.id]).ok();
+    b.assert_no_trace();
+}
+
+fn groups_that_contradict_or_lead_out_are_refused() {
+    let b = running(|_| {});
+    for (args, text) in [
+        (&["--cgroup", "../x"][..], "cannot contain .."),
+        (&["--cgroup", "bogus:/"], "unknown controller bogus"),
+        (&["--cgroup", ":x"], "empty controller"),
+        (&["--cgroup", "a", "--cgroup", "b"], "missing controllers"),
+        (&["--cgroup", "pids:a", "--cgroup", "pids:b"], "pids stands twice"),
+        (&["--cgroup", "not-there"], "no such file or directory"),
+    ] {
+        let all: Vec<&str> = ["exec"].iter().chain(args).copied().chain([b.id.as_str(), "touch", "/ran"]).collect();
+        let done = b.rrun(all);
+        assert!(done.code == 255 && done.err.contains(text), "{args:?}: {done:?}");
+    }
+    assert!(!b.rootfs().join("ran").exists());
+}
+
+fn its_terminal_goes_to_the_console_socket() {
+    let b = running(|_| {});
+    let socket = b.scratch("console");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("bind");
+    let socket = socket.to_str().expect("UTF-8");
+    let exec = ["exec", "--tty", "--detach", "--console-socket", socket, &b.id, "tty"];
+    assert!(b.command(exec).stdout(std::process::Stdio::null()).status().expect("start rrun").success());
+    let (name, master) = crate::console::receive(&listener);
+    assert_eq!((name.as_str(), crate::console::all_of(master).as_str()), ("/dev/ptmx", "/dev/pts/0\r\n"));
+}
+
+fn a_pidfd_is_sent_before_it_runs() {
+    let b = running(|_| {});
+    let (socket, file) = (b.scratch("pidfd"), b.scratch("pid"));
+    let [path, pid_file] = [&socket, &file].map(|p| p.to_str().expect("UTF-8"));
+    let exec = ["exec", "--pidfd-socket", path, "--pid-file", pid_file, &b.id, "touch", "/ran"];
+    let done = b.rrun(exec);
+    assert!(done.code == 255 && done.err.contains("pidfd socket: connect"), "{done:?}");
+    assert!(!b.rootfs().join("ran").exists() && !file.exists(), "a failure that has an effect");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("bind");
+    b.rrun(exec).ok();
+    assert!(b.rootfs().join("ran").exists());
+    assert_eq!(crate::console::receive(&listener).0, "setns");
+}
+
+fn it_gets_preserved_descriptors() {
+    let b = running(|_| {});
+    let line = format!(
+        "exec 3< <(echo three) 4</etc 5</; exec {} --root {} exec --preserve-fds 1 {} sh -c 'cat <&3; ls /proc/self/fd'",
+        rrun_path().display(),
+        b.root().display(),
+        b.id
+    );
+    let done: Done = std::process::Command::new("bash").args(["-c", &line]).output().expect("run bash").into();
+    // 4 is ls's own handle of the directory.
+    assert_eq!(done.ok(), "three\n0\n1\n2\n3\n4\n");
 }

@@ -4,6 +4,7 @@
 //! commit that says why.
 
 mod conformance;
+mod flags;
 
 use std::fs;
 use std::path::{Path, PathBuf};

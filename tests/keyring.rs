@@ -52,4 +52,9 @@ fn the_callers_keyring_is_kept_if_asked_for() {
     let b = Bundle::new(&["witness", "session_keyring"]);
     let keyring = keyring(&b.run_with(&["--no-new-keyring"]).ok());
     assert_eq!(keyring["id"], own_keyring()["id"]);
+    let mut command = b.command(["create", "--no-new-keyring", &b.id]);
+    let null = std::process::Stdio::null;
+    assert!(command.stdout(null()).stderr(null()).status().expect("start rrun").success());
+    // What is executed in it follows.
+    assert_eq!(self::keyring(&b.rrun(["exec", &b.id, "witness", "session_keyring"]).ok())["id"], own_keyring()["id"]);
 }

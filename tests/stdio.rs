@@ -222,17 +222,21 @@ fn the_end_of_input_reaches_a_relayed_pipe() {
 
 fn a_pidfd_is_sent() {
     use std::os::fd::{AsFd, AsRawFd};
-    let bundle = Bundle::new(&["sleep", "100"]);
-    let path = bundle.scratch("pidfd");
-    let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
-    let socket = path.to_str().expect("UTF-8");
-    let mut command = bundle.write().command(["run", "--detach", "--pidfd-socket", socket, &bundle.id]);
-    assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun").success());
-    let (stream, _) = listener.accept().expect("accept");
-    let (length, pidfd) = rrun::sys::fd::receive(stream.as_fd(), &mut [0; 100]).expect("receive");
-    let pidfd = pidfd.expect("a descriptor");
-    assert!(length > 0);
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).expect("fdinfo");
-    let pid = info.lines().find_map(|l| l.strip_prefix("Pid:")).expect("a pidfd").trim().to_owned();
-    assert_eq!(pid, bundle.state()["pid"].to_string());
+    for how in [&["run", "--detach"][..], &["create"]] {
+        let bundle = Bundle::new(&["sleep", "100"]);
+        let path = bundle.scratch("pidfd");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bind");
+        let socket = ["--pidfd-socket", path.to_str().expect("UTF-8"), &bundle.id];
+        let mut command = bundle.write().command(how.iter().copied().chain(socket));
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun").success());
+        let (stream, _) = listener.accept().expect("accept");
+        let mut data = [0; 100];
+        let (length, pidfd) = rrun::sys::fd::receive(stream.as_fd(), &mut data).expect("receive");
+        let pidfd = pidfd.expect("a descriptor");
+        // The word that tells a container's first process from later ones.
+        assert_eq!(&data[..length], b"standard");
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).expect("fdinfo");
+        let pid = info.lines().find_map(|l| l.strip_prefix("Pid:")).expect("a pidfd").trim().to_owned();
+        assert_eq!(pid, bundle.state()["pid"].to_string());
+    }
 }

@@ -17,7 +17,7 @@ pub struct ExecArgs {
     pub id: String,
     /// The program and its arguments.
     pub args: Vec<String>,
-    /// `--process`: a file with the whole process; nothing else is taken from the command line then.
+    /// `--process`: a file with the whole process, in which the other flags replace single fields.
     pub process: Option<PathBuf>,
     /// `--cwd`, a path inside the container.
     pub cwd: Option<PathBuf>,

@@ -8,7 +8,7 @@ mod args;
 mod exec;
 mod go_flags;
 mod help;
-mod table;
+pub mod table;
 mod typed;
 mod units;
 mod update;
@@ -149,7 +149,7 @@ pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::
     };
     let first = first.to_string_lossy().into_owned();
     let words: Vec<OsString> = words.collect();
-    if first == "help" {
+    if first == "help" || first == "h" {
         return topic(global.name, &words).map_err(|error| Refused::new(error, help::usage(global.name)));
     }
     let Some(command) = table::command(&first) else {
@@ -172,6 +172,10 @@ fn topic(name: &str, words: &[OsString]) -> Result<Verb> {
 fn unknown_command(word: &str) -> Error {
     let error = Error::new(format!("unknown command \"{}\"", crate::log::value(word)));
     match crate::suggest::closest(word, table::COMMANDS.iter().map(|c| c.name)) {
+        // What runc has with CRIU. `features` says the same.
+        _ if ["checkpoint", "restore"].contains(&word) => {
+            error.hint("rrun cannot save a container to disk; `features` says that checkpoint is not enabled")
+        }
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error,
     }

@@ -148,7 +148,7 @@ fn has_user_namespace(spec: &Spec) -> bool {
 impl LsmPlan {
     /// The keyring's line of `rrun plan`.
     pub fn describe_keyring(&self) -> Vec<String> {
-        vec![]
+        self.keyring.iter().map(|_| "join a session keyring of its own".to_owned()).collect()
     }
 
     /// The lines of `rrun plan`: the labels.

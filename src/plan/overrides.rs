@@ -1,4 +1,4 @@
-//! What the command line of `exec` puts in place of single fields of the container's own process.
+//! What the command line of `exec` puts in place of single fields of the container's own process, or of the `--process` given.
 //!
 //! A newcomer must not get more than the container was given unless it was asked for by name: added capabilities are never
 //! inheritable, or the next program in the container would have them too (CVE-2022-29162, CVE-2025-27612).
@@ -8,10 +8,18 @@ use oci_spec::runtime::{Capability, Process};
 use crate::cli::ExecArgs;
 use crate::error::{Error, Result};
 
-/// `own` with what the command line says in place of single fields.
-pub fn process(args: &ExecArgs, own: Option<&Process>) -> Result<Process> {
+/// The container's own process with the program of the command line, which alone decides whether it gets a terminal.
+pub fn own_process(args: &ExecArgs, own: Option<&Process>) -> Result<Process> {
     let mut process = own.cloned().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
-    process.set_args(Some(args.args.clone())).set_terminal(Some(args.tty));
+    process.set_args(Some(args.args.clone())).set_terminal(Some(false));
+    self::process(args, process)
+}
+
+/// `process` with what the command line says in place of single fields.
+pub fn process(args: &ExecArgs, mut process: Process) -> Result<Process> {
+    if args.tty {
+        process.set_terminal(Some(true));
+    }
     if let Some(cwd) = &args.cwd {
         process.set_cwd(cwd.clone());
     }

@@ -20,14 +20,15 @@ pub struct Announce {
     pub pidfd_socket: Option<PathBuf>,
 }
 
-/// Tells the caller of the new process where it asked to be told.
-pub(super) fn announce(tell: &Announce, pid: i32, pidfd: BorrowedFd) -> Result<()> {
-    if let Some(path) = &tell.pid_file {
-        write_pid_file(path, pid)?;
+impl Announce {
+    /// Writes the pid file, if one is wanted.
+    pub(super) fn pid(&self, pid: i32) -> Result<()> {
+        self.pid_file.as_ref().map_or(Ok(()), |path| write_pid_file(path, pid))
     }
-    match &tell.pidfd_socket {
-        Some(path) => stdio::send_pidfd(path, pidfd),
-        None => Ok(()),
+
+    /// Sends the pidfd, if it is wanted; `kind` as in [`stdio::send_pidfd`].
+    pub(super) fn pidfd(&self, kind: &str, pidfd: BorrowedFd) -> Result<()> {
+        self.pidfd_socket.as_ref().map_or(Ok(()), |path| stdio::send_pidfd(path, kind, pidfd))
     }
 }
 

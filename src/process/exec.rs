@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use super::announce::{Announce, announce};
+use super::announce::Announce;
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{become_program, fail, ready, take_attributes, take_terminal};
@@ -105,6 +105,8 @@ pub fn exec(
         stdio::hand_over(&plan.stdio, &stdio, terminal.as_fd())?;
         master = None;
     }
+    // While the program can still be kept from running: a socket that is not there is an error.
+    tell.pidfd("setns", pidfd.as_fd())?;
     channel.send(&Msg::Go(vec![]), None)?;
     match channel.receive()? {
         None => {}
@@ -112,7 +114,7 @@ pub fn exec(
         Some(_) => return Err(Error::new("the handshake was disturbed")),
     }
     // Only now: an engine knows a failed exec by the absence of its pid file.
-    announce(tell, pid, pidfd.as_fd())?;
+    tell.pid(pid)?;
     undo.0 = None;
     Ok(Executed { pid, pidfd, master, stdio })
 }

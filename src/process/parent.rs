@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
-use super::announce::{Announce, announce};
+use super::announce::Announce;
 use super::end::remove_layers;
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
@@ -140,7 +140,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     laps.step(Step::Created, || {
         save(&undo, &state)?;
         undo.pid_file = tell.pid_file.clone();
-        announce(tell, pid, pidfd.as_fd())
+        tell.pid(pid)?;
+        tell.pidfd("standard", pidfd.as_fd())
     })?;
     channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
     Ok(Created { pid, pidfd, state, master, stdio, note, notify, channel, undo })

@@ -305,10 +305,11 @@ pub fn hand_over(plan: &StdioPlan, stdio: &Stdio, master: BorrowedFd) -> Result<
     fd::send(console.as_fd(), b"/dev/ptmx", Some(master)).at(|| format!("send the terminal to console socket {}", path.display()))
 }
 
-/// Outside: sends a pidfd of the process to `--pidfd-socket`.
-pub fn send_pidfd(path: &Path, pidfd: BorrowedFd) -> Result<()> {
+/// Outside: sends a pidfd of the process to `--pidfd-socket`; the data says `standard` of a container's first process and
+/// `setns` of a later one, as runc does.
+pub fn send_pidfd(path: &Path, kind: &str, pidfd: BorrowedFd) -> Result<()> {
     let socket = connect_to(path).map_err(|e| e.context("pidfd socket"))?;
-    fd::send(socket.as_fd(), b"pidfd", Some(pidfd)).at(|| format!("send the pidfd to {}", path.display()))
+    fd::send(socket.as_fd(), kind.as_bytes(), Some(pidfd)).at(|| format!("send the pidfd to {}", path.display()))
 }
 
 fn connect_to(path: &Path) -> Result<OwnedFd> {

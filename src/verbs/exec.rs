@@ -26,8 +26,8 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     let init = state.init()?.ok_or_else(stopped)?;
     let container = bundle::load(&state.bundle, journal.warnings())?;
     let process = match &args.process {
-        Some(file) => bundle::load_process(file, journal.warnings())?,
-        None => overrides::process(args, container.spec.process().as_ref())?,
+        Some(file) => overrides::process(args, bundle::load_process(file, journal.warnings())?)?,
+        None => overrides::own_process(args, container.spec.process().as_ref())?,
     };
     let request = ExecRequest {
         spec: &container.spec,
@@ -45,7 +45,7 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     if same_user_namespace(state.pid) {
         plan.namespaces &= !(libc::CLONE_NEWUSER as u64);
     }
-    let sub: Vec<SubGroup> = args.cgroups.iter().map(|text| SubGroup::parse(text)).collect();
+    let sub = SubGroup::parse_all(&args.cgroups)?;
     let join = cgroups::join(&state.cgroups, &sub, state.pid)?;
     let tell = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
     let laps = Laps::new(global.debug)?;

@@ -76,17 +76,19 @@ fn every_value_has_its_row() {
     }
 }
 
+/// Whether the black-box test `module::name` is listed in its module.
+pub fn test_exists(test: &str) -> bool {
+    let (module, name) = test.trim_start_matches('!').rsplit_once("::").expect("module::name");
+    let path = top().join("tests").join(module.replace("::", "/"));
+    let file = [path.with_extension("rs"), path.join("mod.rs")].into_iter().find(|f| f.exists());
+    let text = file.map(|f| read(&f)).unwrap_or_default();
+    let list = text.split_once("crate::tests![").and_then(|(_, rest)| rest.split_once("];")).map_or("", |(list, _)| list);
+    words(list).any(|w| w == name)
+}
+
 #[test]
 fn every_test_of_a_row_exists() {
-    let exists = |test: &str| {
-        let (module, name) = test.trim_start_matches('!').rsplit_once("::").expect("module::name");
-        let path = top().join("tests").join(module.replace("::", "/"));
-        let file = [path.with_extension("rs"), path.join("mod.rs")].into_iter().find(|f| f.exists());
-        let text = file.map(|f| read(&f)).unwrap_or_default();
-        let list = text.split_once("crate::tests![").and_then(|(_, rest)| rest.split_once("];")).map_or("", |(list, _)| list);
-        words(list).any(|w| w == name)
-    };
-    let missing = rows().flat_map(|(_, tests)| *tests).filter(|t| !exists(t)).map(|t| (*t).to_owned());
+    let missing = rows().flat_map(|(_, tests)| *tests).filter(|t| !test_exists(t)).map(|t| (*t).to_owned());
     none("tests/conformance names a test that is not there:", missing.collect());
 }
 

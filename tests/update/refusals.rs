@@ -44,7 +44,9 @@ fn a_refusal_leaves_everything_as_it_was() {
     let huge = json!({"memory": {"limit": 80 << 20}, "hugepageLimits": [{"pageSize": "7MB", "limit": 1}]});
     unchanged(update_from(&b, &["-r", "-"], &huge.to_string()), "linux.resources.hugepageLimits[0]");
     unchanged(update(&b, &["--memory=80M", "--memory-swap=70M"]), "memory+swap limit should be >= memory limit");
-    unchanged(update(&b, &["--pids-limit=9", "--l3-cache-schema=L3:0=f"]), "Intel RDT");
+    for share in ["--l3-cache-schema=L3:0=f", "--mem-bw-schema=MB:0=50"] {
+        unchanged(update(&b, &["--pids-limit=9", share]), "Intel RDT");
+    }
     // A limit that is far too low would kill on v2; v1 refuses it by itself, and takes back what came before.
     if !is_v2() {
         unchanged(update(&b, &["--memory=4k"]), "cannot set linux.resources.memory.limit");

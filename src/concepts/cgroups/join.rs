@@ -25,8 +25,29 @@ pub struct SubGroup {
 }
 
 impl SubGroup {
+    /// Reads all of one command line. Each must say where without contradicting another: a controller stands once, and a
+    /// path for all controllers stands alone.
+    pub fn parse_all(texts: &[String]) -> Result<Vec<Self>> {
+        let groups: Vec<Self> = texts.iter().map(|text| Self::parse(text)).collect();
+        let wrong = |text: &str, why: &str| Err(Error::new(format!("invalid --cgroup argument: {text:?} ({why})")));
+        let mut seen = vec![];
+        for (group, text) in groups.iter().zip(texts) {
+            if group.controllers.is_empty() && groups.len() > 1 {
+                return wrong(text, "missing controllers: with more than one, each names its own");
+            }
+            for controller in &group.controllers {
+                match controller.as_str() {
+                    "" => return wrong(text, "empty controller"),
+                    again if seen.contains(&again) => return wrong(text, &format!("{again} stands twice")),
+                    new => seen.push(new),
+                }
+            }
+        }
+        Ok(groups)
+    }
+
     /// Reads `cpu,memory:sub/group` or `sub/group`.
-    pub fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         match text.split_once(':') {
             Some((controllers, path)) => {
                 Self { controllers: controllers.split(',').map(str::to_owned).collect(), path: path.into() }
@@ -90,6 +111,9 @@ fn known(record: &Record, sub: &SubGroup) -> Result<()> {
     if sub.path.components().any(|c| c == std::path::Component::ParentDir) {
         return Err(Error::new(format!("invalid sub-cgroup path {:?}: it cannot contain ..", sub.path)));
     }
+    if record.paths.is_empty() {
+        return Err(Error::new("--cgroup: the container has no cgroup").hint(record.why_none()));
+    }
     match sub.controllers.iter().find(|c| !record.paths.contains_key(*c)) {
         Some(unknown) => Err(Error::new(format!("unknown controller {unknown} in --cgroup"))),
         None => Ok(()),
@@ -125,6 +149,15 @@ mod tests {
             SubGroup::parse("cpu,memory:a"),
             SubGroup { controllers: vec!["cpu".into(), "memory".into()], path: "a".into() }
         );
+    }
+
+    #[test]
+    fn sub_groups_do_not_contradict_each_other() {
+        let parse = |texts: &[&str]| SubGroup::parse_all(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&["cpu:a", "memory,pids:b"]).expect("apart").len(), 2);
+        for bad in [&["cpu:a", "cpu:b"][..], &["cpu,cpu:a"], &["a", "b"], &["cpu:a", "b"], &[":a"], &["cpu,:a"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -102,9 +102,9 @@ pub fn plan(spec: &Spec, host: &Host, bundle: &Path, state_dir: &Path, options: 
     lower.reverse();
     let size = asked.size.as_deref().map(parse_size).transpose()?;
     let upper = match (root.and_then(|r| r.readonly()).unwrap_or(false), asked.upper) {
-        (true, None) => None,
-        (true, Some(_)) => {
-            return Err(Error::new("a read-only root has no writable layer to keep").config("root.readonly"));
+        (true, None) if size.is_none() => None,
+        (true, _) => {
+            return Err(Error::new("a read-only root has no writable layer to keep or to limit").config("root.readonly"));
         }
         (false, keep) => Some(Upper::new(keep.map(|k| bundle.join(k)), size, state_dir)?),
     };
