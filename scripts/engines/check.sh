@@ -4,6 +4,8 @@
 #   is NAME WANT CODE      both streams of CODE together, white space at the ends cut, match the pattern WANT
 #   exits NAME N CODE      CODE ends with status N
 #   skip NAME WHY          this machine cannot show it
+#   measured IS…           a check of figures or out-of-memory events, for which containerd's library must find all hierarchies
+#   documented HEADING     runs the commands below this heading of docs/engines.md; those that echo hello must do so
 #   soon CODE              waits until CODE succeeds, at most 30 s: for use in CODE and between checks
 
 set -euo pipefail
@@ -66,4 +68,33 @@ exits() {
 skip() {
     wanted "$1" || return 0
     verdict skip "$1" "$2"
+}
+
+documented() {
+    local line block
+    block=$(awk -v heading="## $1" '/^## / { here = $0 == heading } /^```/ { code = !code; next } here && code && !/^#/' \
+        "$(dirname "${BASH_SOURCE[0]}")/../../docs/engines.md" | sed 's/ *# .*//')
+    [ -n "$block" ] || verdict FAIL "docs: $1" 'docs/engines.md has no such commands'
+    while read -r line; do
+        case $line in
+            kubectl*) skip "docs: $line" 'no cluster here'; continue ;;
+        esac
+        case $line in
+            *'echo hello') is "docs: $line" '*hello' "$line" ;;
+            *) exits "docs: $line" 0 "$line" ;;
+        esac
+    done <<< "$block"
+}
+
+# A hierarchy that somebody mounted elsewhere, such as hugetlb, is in use by all, and containerd's library gives up on it.
+measured() {
+    local controllers controller
+    while IFS=: read -r _ controllers _; do
+        controller=${controllers%%,*}
+        if [ "$controller" ] && ! grep -q " cgroup .*\b${controller#name=}\b" /proc/mounts; then
+            skip "$2" "the hierarchy $controller is not mounted here"
+            return
+        fi
+    done < /proc/self/cgroup
+    "$@"
 }

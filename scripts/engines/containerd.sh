@@ -67,7 +67,7 @@ is 'exec: user' 1000 'ctr task exec --user 1000 --exec-id e1 main id -u'
 is 'exec: the message' '*exec failed: unable to start container process: exec: "nosuch": executable file not found in $PATH*' 'ctr task exec --exec-id e1 main nosuch'
 is 'ps' '*PID*INFO*' 'ctr task ps main'
 is 'list' '*main*RUNNING*' 'ctr task ls | grep main'
-is 'metrics' '*memory*' 'ctr task metrics main'
+measured is 'metrics' '*memory*' 'ctr task metrics main'
 is 'pause' '*PAUSED* *RUNNING*' 'ctr task pause main; a=$(ctr task ls | grep main); ctr task resume main; echo $a $(ctr task ls | grep main)'
 is 'kill' STOPPED 'ctr task kill main; soon "ctr task ls | grep STOPPED"; ctr task ls | grep main | tr -s " " | cut -d" " -f3'
 is 'delete: status' '*exit code 9*' 'ctr task delete main'
@@ -75,7 +75,7 @@ ctr container rm main || true
 exits 'kill: gone' 1 'ctr task kill main'
 is 'kill all' gone 'crun -d $image c1 sh -c "sleep 100 & sleep 100"; ctr task kill -a -s KILL c1; soon "ctr task delete c1"; ctr container rm c1; echo gone'
 is '10 in parallel' 10 'for i in $(seq 10); do crun --rm $image p$i echo up & done | grep -c up'
-is 'OOM event' '*/tasks/oom*' 'timeout 20 ctr events > $dir/events & sleep 0.5; crun --rm --memory-limit 16777216 $image c1 tail /dev/zero; soon "grep tasks/oom $dir/events"; cat $dir/events | grep oom'
+measured is 'OOM event' '*/tasks/oom*' 'timeout 20 ctr events > $dir/events & sleep 0.5; crun --rm --memory-limit 16777216 $image c1 tail /dev/zero; soon "grep tasks/oom $dir/events"; cat $dir/events | grep oom'
 
 # --- CRI, as a kubelet
 cri() { /usr/bin/python3 "$here/cri.py" "$CONTAINERD_ADDRESS" "$1" "$2"; }
@@ -124,8 +124,8 @@ limits() { cat "/sys/fs/cgroup/memory/pods/$one_container/memory.limit_in_bytes"
 export -f limits
 is 'CRI: limits' '33554432*50000*' 'limits'
 is 'CRI: update' '67108864*80000*' 'cri UpdateContainerResources "{\"container_id\": \"$one_container\", \"linux\": {\"memory_limit_in_bytes\": 67108864, \"cpu_quota\": 80000, \"cpu_period\": 100000}}" > /dev/null; limits'
-is 'CRI: stats' more 'sleep 1; [ "$(cri ContainerStats "{\"container_id\": \"$one_container\"}" | jq .stats.memory.working_set_bytes.value)" -gt 0 ] && echo more'
-is 'CRI: out of memory' 'OOMKilled 137' 'c=$(container $one oom "{\"command\": [\"tail\", \"/dev/zero\"], \"linux\": {\"resources\": {\"memory_limit_in_bytes\": 16777216}}}"); soon "[ \$(state $c) = 2 ]"; sleep 0.5; cri ContainerStatus "{\"container_id\": \"$c\"}" | jq -r "\"\(.status.reason) \(.status.exit_code)\""; remove $c'
+measured is 'CRI: stats' more 'sleep 1; [ "$(cri ContainerStats "{\"container_id\": \"$one_container\"}" | jq .stats.memory.working_set_bytes.value)" -gt 0 ] && echo more'
+measured is 'CRI: out of memory' 'OOMKilled 137' 'c=$(container $one oom "{\"command\": [\"tail\", \"/dev/zero\"], \"linux\": {\"resources\": {\"memory_limit_in_bytes\": 16777216}}}"); soon "[ \$(state $c) = 2 ]"; sleep 0.5; cri ContainerStatus "{\"container_id\": \"$c\"}" | jq -r "\"\(.status.reason) \(.status.exit_code)\""; remove $c'
 is 'CRI: user, groups, read-only, no privileges' '1000 2000 3000 1 *Read-only*' 'c=$(container $one user "{\"linux\": {\"security_context\": {\"run_as_user\": {\"value\": 1000}, \"run_as_group\": {\"value\": 2000}, \"supplemental_groups\": [3000], \"readonly_rootfs\": true, \"no_new_privs\": true}}}"); echo $(inside $c "id -u; id -G; grep NoNewPrivs /proc/self/status | cut -f2; touch /tmp/x" 2>&1); remove $c'
 is 'CRI: seccomp' '2 0' 'c=$(container $one sc "{\"linux\": {\"security_context\": {\"seccomp\": {\"profile_type\": 0}}}}"); d=$(container $one un "{\"linux\": {\"security_context\": {\"seccomp\": {\"profile_type\": 1}}}}"); echo $(for i in $c $d; do inside $i "grep Seccomp: /proc/self/status | cut -f2"; done); remove $c; remove $d'
 is 'CRI: capabilities' '00000000a80435fb 0000000000000000' 'c=$(container $one ca "{\"linux\": {\"security_context\": {\"capabilities\": {\"add_capabilities\": [\"NET_ADMIN\"]}}}}"); d=$(container $one cn "{\"linux\": {\"security_context\": {\"capabilities\": {\"drop_capabilities\": [\"ALL\"]}}}}"); echo $(for i in $c $d; do inside $i "grep CapEff /proc/self/status | cut -f2"; done); remove $c; remove $d'
@@ -144,6 +144,8 @@ if wanted 'the daemon is killed: containers go on'; then
 fi
 [ -z "$one_container" ] || remove "$one_container" || true
 is 'CRI: pods are removed' '' 'remove_pod $one; ctr -n k8s.io containers ls -q | grep -v "$(ctr -n k8s.io containers ls -q "labels.\"io.cri-containerd.kind\"==sandbox")" || true'
+
+documented 'containerd and Kubernetes'
 
 # --- what is left
 for pod in $(ctr -n k8s.io containers ls -q); do remove_pod "$pod" || true; done

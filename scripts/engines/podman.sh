@@ -186,6 +186,12 @@ is 'build' '0
 file' 'pm build --runtime $ENGINES_RUNTIME --isolation oci --network host -q -t built $dir/build > /dev/null 2> $dir/err || cat $dir/err; pm run --rm built; pm rmi -f built > /dev/null'
 exits 'build: a failing step' 3 'printf "FROM box\nRUN exit 3\n" > $dir/build/Bad; pm build --runtime $ENGINES_RUNTIME --isolation oci --network host -f $dir/build/Bad $dir/build'
 
+if [ "$user" = 0 ]; then
+    documented 'Podman and Buildah'
+    documented CRI-O
+    buildah rm b > /dev/null 2>&1 || true
+fi
+
 # --- what is left
 is 'no container is left' '' 'pm ps -aq'
 is 'no state is left' '' 'find /run/rrun /run/runc /run/user -name state.json 2> /dev/null'
