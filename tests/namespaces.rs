@@ -196,10 +196,7 @@ fn exec_reads_the_same_clocks() {
 
 fn clocks_are_offset_in_a_user_namespace() {
     let mut b = offset(json!({"boottime": {"secs": 3_000_000}}), &[]);
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user"}));
-    b.config["linux"]["uidMappings"] = map.clone();
-    b.config["linux"]["gidMappings"] = map;
+    map_ids(&mut b.config, 100_000, 65_536);
     let witness = b.witness();
     assert!(witness["clocks"]["boottime"].as_i64().is_some_and(|s| s >= 3_000_000), "{witness}");
 }

@@ -162,10 +162,7 @@ fn devices_move_into_a_user_namespace() {
     let pair = Pair::new().expect("a pair");
     assert!(ip(&["addr", "add", "10.95.0.1/24", "dev", &pair.0]));
     let mut b = Bundle::new(&["ip", "addr", "show", "net0"]);
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    b.config["linux"]["namespaces"].as_array_mut().expect("array").push(json!({"type": "user"}));
-    b.config["linux"]["uidMappings"] = map.clone();
-    b.config["linux"]["gidMappings"] = map;
+    map_ids(&mut b.config, 100_000, 65_536);
     b.config["linux"]["netDevices"] = json!({&pair.0: {"name": "net0"}});
     let out = b.run().ok();
     assert!(out.contains("inet 10.95.0.1/24") && out.contains(",UP"), "{out}");

@@ -11,6 +11,7 @@ use super::{HostMount, bind, tmpfs, with};
 use crate::support::*;
 
 crate::tests![
+    all if needs_root;
     files_made_through_a_map_belong_to_the_mapped_owner if lacks_id_maps,
     a_recursive_map_holds_for_the_mounts_below if lacks_mapped_tmpfs,
     maps_of_mount_and_container_go_together if lacks_id_maps,
@@ -74,10 +75,7 @@ fn lacks_mapped_tmpfs() -> Option<&'static str> {
 }
 
 fn with_user_namespace(b: &mut Bundle) {
-    let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
-    b.config["linux"]["uidMappings"] = maps.clone();
-    b.config["linux"]["gidMappings"] = maps;
+    map_ids(&mut b.config, 100_000, 65_536);
     let done = Command::new("chown").args(["-R", "-h", "100000:100000"]).arg(b.rootfs()).status().expect("run chown");
     assert!(done.success());
 }
