@@ -247,7 +247,7 @@ fn whoever_shares_the_group_survives_the_container() {
         let mut second = Bundle::new(&["sleep", "100"]);
         second.config["linux"]["cgroupsPath"] = json!(first.id);
         if !own_pid_namespace {
-            second.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "pid");
+            share_pids(&mut second.config);
         }
         second.run_detached();
         let log = read(second.scratch("log"));

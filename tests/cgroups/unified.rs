@@ -11,12 +11,8 @@ crate::tests![
     all if needs_groups;
     what_v1_calls_otherwise_is_converted if lacks_v2,
     what_v2_lacks_is_an_error if lacks_v2,
-    processes_above_are_in_the_way_of_controllers if lacks_v2_or_root,
+    processes_above_are_in_the_way_of_controllers if || needs_root().or_else(lacks_v2),
 ];
-
-fn lacks_v2_or_root() -> Option<&'static str> {
-    lacks_v2().or(needs_root())
-}
 
 fn what_v1_calls_otherwise_is_converted() {
     let resources = json!({

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::*;
 
-crate::tests![it_has_every_section_of_the_specification, anybody_can_ask_on_a_read_only_system,];
+crate::tests![it_has_every_section_of_the_specification, anybody_can_ask_on_a_read_only_system if needs_root,];
 
 fn it_has_every_section_of_the_specification() {
     let text = Bundle::new(&["true"]).rrun(["features"]).ok();

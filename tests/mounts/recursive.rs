@@ -7,6 +7,7 @@ use super::{HostMount, INFO, bind, line, table, tmpfs};
 use crate::support::*;
 
 crate::tests![
+    all if needs_root;
     recursive_options_set_what_is_below_too,
     recursive_options_clear_what_is_below_too,
     what_is_not_recursive_leaves_what_is_below,

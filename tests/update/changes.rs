@@ -16,7 +16,7 @@ crate::tests![
     memory_and_swap_move_together_up_and_down if lacks_swap_limit,
     quota_period_and_burst_move_in_any_order,
     halves_of_a_pair_keep_the_other_half,
-    device_rules_change_when_they_differ if lacks_block_device,
+    device_rules_change_when_they_differ if || needs_root().or_else(lacks_block_device),
     created_and_paused_containers_take_limits,
 ];
 

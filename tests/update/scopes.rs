@@ -1,13 +1,12 @@
 //! Limits of groups that systemd made: both must know of the new ones.
 
-use std::process::Command;
-
 use serde_json::json;
 
 use super::*;
-use crate::cgroups::scopes::{lacks_systemd, scope, shown};
+use crate::cgroups::scopes::{lacks_systemd, scope, shown, systemctl};
 
 crate::tests![
+    all if needs_groups;
     systemd_keeps_the_new_limits if lacks_systemd,
     what_systemd_cannot_do_leaves_it_as_it_was if lacks_systemd,
 ];
@@ -35,7 +34,7 @@ fn systemd_keeps_the_new_limits() {
         // systemd counts in whole percents; the container has what was asked.
         assert_eq!((shown(&unit, "CPUQuotaPerSecUSec").as_str(), in_scope(&unit, "cpu.max").as_str()), ("720ms", "5000 7000"));
     }
-    assert!(Command::new("systemctl").arg("daemon-reload").status().expect("run systemctl").success());
+    systemctl(&["daemon-reload"]);
     assert_eq!(in_scope(&unit, "pids.max"), "9");
     update(&b, &["--pids-limit=-1"]).ok();
     assert_eq!((shown(&unit, "TasksMax").as_str(), in_scope(&unit, "pids.max").as_str()), ("infinity", "max"));
