@@ -14,7 +14,7 @@ use nix::unistd::{chdir, fchdir};
 use oci_spec::runtime::Spec;
 
 use crate::error::{At, Error, Result};
-use crate::sys::entry::{make_node, open};
+use crate::sys::entry::{make_file, make_node, open};
 use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, set_attributes};
 use crate::sys::procfs::is_procfs_root;
 use crate::sys::resolve::{Name, Root};
@@ -147,13 +147,19 @@ fn containers_null(root: &Root) -> Result<Option<OwnedFd>> {
 /// Attributes of the tmpfs that hides directories.
 const DIRECTORY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 
-/// A null device on a tmpfs of our own, for a container without one. The tmpfs lies on the root for a moment, because a
-/// part of a detached mount can be copied only since Linux 6.15.
+/// A null device on a tmpfs of our own, for a container without one; in a user namespace, which may make none, an empty file.
+/// The tmpfs lies on the root for a moment, because a part of a detached mount can be copied only since Linux 6.15.
 fn own_null(root: &Root) -> Result<OwnedFd> {
     let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
     let holder = Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(attributes)).at(|| "fsmount tmpfs")?;
     let name = Name::new("null").at(|| "name a null device")?;
-    make_node(holder.as_fd(), &name, libc::S_IFCHR | 0o666, makedev(1, 3)).at(|| "mknodat a null device")?;
+    match make_node(holder.as_fd(), &name, libc::S_IFCHR | 0o666, makedev(1, 3)) {
+        Err(e) if e.raw_os_error() == Some(libc::EPERM) => make_file(holder.as_fd(), &name).map(drop),
+        made => made,
+    }
+    .at(|| "mknodat a null device")?;
+    // A file would keep what is written to it; a device does not mind.
+    set_attributes(holder.as_fd(), false, &Attributes::setting(libc::MOUNT_ATTR_RDONLY)).at(|| "mount_setattr")?;
     attach(holder.as_fd(), root.as_fd()).at(|| "move_mount a null device")?;
     let copy = open(holder.as_fd(), &name).and_then(|node| clone_mount(node.as_fd(), false));
     fchdir(&holder).at(|| "fchdir")?;

@@ -167,14 +167,19 @@ pub fn finish(plan: &RootfsPlan, root: BorrowedFd) -> Result<()> {
 /// one without the masks (the kernel allows it while an unmasked one is visible). With pivot_root they are gone anyway.
 fn hide_kernel_views(root: &Path) -> Result<()> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").at(|| "read /proc/self/mountinfo")?;
+    // The container's own shows under the same path, as its root is stacked on `/`: what covers the host's must not be taken off then.
+    let mut covered: Vec<PathBuf> = vec![];
     for line in table.lines().rev().filter(|l| l.contains(" - proc ") || l.contains(" - sysfs ")) {
         let Some(point) = line.split(' ').nth(4).map(unescape) else { continue };
-        if point.starts_with(root) {
+        if point.starts_with(root) || covered.contains(&point) {
             continue;
         }
         match umount2(&point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
             // Locked below a user namespace, or below something else by now: cover it.
-            Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EPERM) => cover(&point)?,
+            Err(nix::errno::Errno::EINVAL | nix::errno::Errno::EPERM) => {
+                cover(&point)?;
+                covered.push(point);
+            }
             Err(nix::errno::Errno::ENOENT) => {}
             done => done.at(|| format!("umount2 {}", point.display()))?,
         }
