@@ -18,6 +18,7 @@ crate::tests![
     detached_it_lives_on,
     it_enters_every_kind_of_namespace if lacks_time_namespaces,
     one_clone_makes_it if lacks_strace_of_root,
+    the_bundle_may_be_gone,
     a_process_file_is_changed_in_single_fields,
     the_containers_rlimits_hold_for_it_too,
     home_is_the_users_in_the_container,
@@ -197,6 +198,34 @@ fn one_clone_makes_it() {
     let trace = std::fs::read_to_string(trace).expect("read");
     let calls: Vec<&str> = trace.lines().filter(|l| l.contains("clone") || l.contains("fork")).collect();
     assert!(calls.len() == 1 && calls[0].contains("clone3"), "{calls:?}");
+}
+
+/// Engines remove the bundle while the container runs; and a filter must not become weaker with a file that others write.
+fn the_bundle_may_be_gone() {
+    let b = running(|c| {
+        c["process"]["env"].as_array_mut().expect("array").push(json!("FROM=config"));
+        let refused = json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}]);
+        c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": refused});
+    });
+    let config = b.path().join("config.json");
+    let mut changed = b.config.clone();
+    changed["linux"]["seccomp"] = json!(null);
+    changed["process"]["env"] = json!(["PATH=/bin", "FROM=changed"]);
+    let file = b.scratch("process.json");
+    std::fs::write(
+        &file,
+        json!({"args": ["mkdir", "/made"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin"]}).to_string(),
+    )
+    .expect("write");
+    for (bundle, from) in [(Some(changed.to_string()), "changed\n"), (None, "config\n")] {
+        match bundle {
+            Some(text) => std::fs::write(&config, text).expect("write"),
+            None => std::fs::remove_file(&config).expect("remove"),
+        }
+        assert_eq!(b.rrun(["exec", &b.id, "sh", "-c", "mkdir /made || echo $FROM"]).out, from);
+        assert_ne!(b.rrun(["exec", "-p", file.to_str().expect("UTF-8"), &b.id]).code, 0);
+        assert!(!b.rootfs().join("made").exists());
+    }
 }
 
 fn a_process_file_is_changed_in_single_fields() {

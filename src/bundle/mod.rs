@@ -38,6 +38,8 @@ pub struct Bundle {
     pub path: PathBuf,
     /// Its config.json.
     pub spec: Spec,
+    /// The same as it was written.
+    pub text: Vec<u8>,
 }
 
 /// Reads config.json in one pass: types checked (with line, column and key path), unknown keys warned about. The rules
@@ -55,7 +57,12 @@ pub fn load(path: &Path, warnings: &mut Warnings) -> Result<Bundle> {
     if spec.process().is_none() {
         return Err(Error::new("process property must not be empty").config("process"));
     }
-    Ok(Bundle { path, spec })
+    Ok(Bundle { path, spec, text })
+}
+
+/// Reads a config.json again that was warned about when its container was made.
+pub fn parse_known(text: &[u8]) -> Result<Spec> {
+    parse_spec(text, &mut Warnings::default())
 }
 
 /// Reads the process file of `exec --process`.

@@ -9,8 +9,8 @@ use crate::cli::ExecArgs;
 use crate::error::{Error, Result};
 
 /// The container's own process with the program of the command line, which alone decides whether it gets a terminal.
-pub fn own_process(args: &ExecArgs, own: Option<&Process>) -> Result<Process> {
-    let mut process = own.cloned().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
+pub fn own_process(args: &ExecArgs, own: Option<Process>) -> Result<Process> {
+    let mut process = own.ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
     process.set_args(Some(args.args.clone())).set_terminal(Some(false));
     self::process(args, process)
 }

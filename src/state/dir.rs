@@ -290,12 +290,27 @@ impl StateDir {
     /// One file, replaced in one step. Without fsync: a state that a crash of the machine loses speaks of processes that the
     /// crash ended too.
     fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
-        let said = || format!("write {}", self.path.join(name).display());
         let new = format!(".{name}.new");
+        self.write(&new, text)?;
+        renameat(&self.dir, new.as_str(), &self.dir, name).at(|| format!("write {}", self.path.join(name).display()))
+    }
+
+    fn write(&self, name: &str, text: &[u8]) -> Result<()> {
+        let said = || format!("write {}", self.path.join(name).display());
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.dir, new.as_str(), flags, Mode::from_bits_truncate(0o600)).at(said)?;
-        File::from(file).write_all(text).at(said)?;
-        renameat(&self.dir, new.as_str(), &self.dir, name).at(said)
+        let file = openat(&self.dir, name, flags, Mode::from_bits_truncate(0o600)).at(said)?;
+        File::from(file).write_all(text).at(said)
+    }
+
+    /// Keeps the text of config.json: what holds for the container's later processes is what it was made from, whatever
+    /// becomes of the bundle. Not by rename: nobody reads it before there is a process.
+    pub fn keep_config(&self, text: &[u8]) -> Result<()> {
+        self.write("config.json", text)
+    }
+
+    /// The text that [`StateDir::keep_config`] kept.
+    pub fn config(&self) -> Result<Vec<u8>> {
+        self.text("config.json").at(|| format!("read {}", self.path.join("config.json").display()))
     }
 
     /// Reads the state. A missing or broken file is an error that names `delete --force`.

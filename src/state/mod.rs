@@ -1,5 +1,5 @@
 //! What is remembered of a container between two commands: `<root>/<id>/state.json` (runc's shape, for scripts) and
-//! `rrun.json` (ours, versioned).
+//! `rrun.json` (ours, versioned); `config.json` is the bundle's as it was.
 //!
 //! A pid is not an identity: it is given again to the next process that asks (pid_namespaces(7)). rrun acts as root on what
 //! it remembers, so a process is known by pid, start time and boot, and is signalled only through a pidfd that was

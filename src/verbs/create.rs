@@ -60,8 +60,13 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
         match StateDir::create(&global.root, &id) {
             Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
             dir => {
+                let dir = dir?;
+                if let Err(e) = dir.keep_config(&bundle.text) {
+                    dir.remove()?;
+                    return Err(e);
+                }
                 let announce = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
-                return Ok(Setup { plan, state, dir: dir?, announce, laps: Laps::new(global.debug)? });
+                return Ok(Setup { plan, state, dir, announce, laps: Laps::new(global.debug)? });
             }
         }
     }

@@ -3,6 +3,8 @@
 //! The container may be hostile, so nothing about it is believed but its state and its bundle, and its init is held by a
 //! pidfd from the first look on: a recycled pid would put the process into somebody else's namespaces.
 
+use oci_spec::runtime::Process;
+
 use super::Outcome;
 use crate::bundle;
 use crate::cli::{ExecArgs, Global};
@@ -24,13 +26,14 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     let state = dir.load()?;
     check(&state, &dir, args)?;
     let init = state.init()?.ok_or_else(stopped)?;
-    let container = bundle::load(&state.bundle, journal.warnings())?;
+    // Not the bundle's, which others may have changed or removed by now: its filter and id maps hold for all processes.
+    let spec = bundle::parse_known(&dir.config()?)?;
     let process = match &args.process {
         Some(file) => overrides::process(args, bundle::load_process(file, journal.warnings())?)?,
-        None => overrides::own_process(args, container.spec.process().as_ref())?,
+        None => overrides::own_process(args, own_process(&state, spec.process(), journal)?)?,
     };
     let request = ExecRequest {
-        spec: &container.spec,
+        spec: &spec,
         process: &process,
         state: &state,
         name: global.name,
@@ -55,6 +58,14 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
         Some(foreground) => Ok(Outcome { status: executed.wait(&plan, foreground)?, ..Outcome::default() }),
         None => Ok(Outcome::default()),
     }
+}
+
+/// The bundle's process as it is now, else as it was.
+fn own_process(state: &State, known: &Option<Process>, journal: &mut Journal) -> Result<Option<Process>> {
+    if !state.bundle.join("config.json").exists() {
+        return Ok(known.clone());
+    }
+    Ok(bundle::load(&state.bundle, journal.warnings())?.spec.process().clone())
 }
 
 fn stopped() -> Error {
