@@ -44,6 +44,7 @@ mod rootfs;
 mod rootless;
 mod scheduling;
 mod seccomp;
+mod shell;
 mod signals;
 mod spec;
 mod state;

@@ -28,15 +28,10 @@ crate::tests![
     a_lost_connection_hangs_the_terminal_up,
     a_false_devpts_is_refused,
     exec_makes_a_terminal_in_the_container,
-    tmux_shows_the_container if lacks_tmux,
     a_terminal_of_the_host_does_not_reach_a_container_without_one,
     ctrl_d_ends_the_input_of_a_container_without_terminal,
     the_second_ctrl_c_names_the_command_that_kills,
 ];
-
-fn lacks_tmux() -> Option<&'static str> {
-    Command::new("tmux").arg("-V").output().is_err().then_some("needs tmux")
-}
 
 /// A bundle with a terminal that runs a line of sh.
 pub fn with_terminal(script: &str) -> Bundle {
@@ -46,7 +41,7 @@ pub fn with_terminal(script: &str) -> Bundle {
 }
 
 /// `run` of the bundle on a screen of 24 lines and 80 columns.
-fn screen(bundle: &Bundle) -> Screen {
+pub fn screen(bundle: &Bundle) -> Screen {
     screen_in("exec \"$@\"", bundle)
 }
 
@@ -100,7 +95,7 @@ fn a_resize_is_passed_on() {
 }
 
 /// What makes a terminal raw: no lines, no echo, no signals, nothing rewritten.
-fn is_raw(screen: &Screen) -> bool {
+pub fn is_raw(screen: &Screen) -> bool {
     let settings = screen.settings();
     !settings.local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
         && !settings.input_flags.intersects(InputFlags::ICRNL | InputFlags::IXON)
@@ -133,7 +128,8 @@ fn it_is_restored_when_the_start_fails() {
     assert_eq!(screen.settings(), screen.before);
 }
 
-fn kill(signal: &str, pid: u32) {
+/// Sends a signal.
+pub fn kill(signal: &str, pid: u32) {
     assert!(Command::new("kill").args(["-s", signal, &pid.to_string()]).status().expect("run kill").success());
 }
 
@@ -286,47 +282,6 @@ fn exec_makes_a_terminal_in_the_container() {
     let done = bundle.rrun(["exec", "--tty", "--detach", &bundle.id, "true"]);
     assert_eq!(done.code, 255);
     assert!(done.err.contains("cannot allocate tty if rrun will detach without setting console socket"), "{}", done.err);
-}
-
-fn tmux_shows_the_container() {
-    let bundle = with_terminal("sh");
-    let run = bundle.write().command(["run", &bundle.id]);
-    let words: Vec<String> = run.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-    let line = format!("{} {}; echo status=$?; stty -a; cat", run.get_program().display(), words.join(" "));
-    let tmux = |args: &[&str]| {
-        let done =
-            Command::new("tmux").args(["-f", "/dev/null", "-L", &bundle.id]).args(args).current_dir(bundle.path()).output();
-        String::from_utf8_lossy(&done.expect("run tmux").stdout).into_owned()
-    };
-    let shows = |text: &str| {
-        for _ in 0..400 {
-            if tmux(&["capture-pane", "-p"]).contains(text) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("waited for {text:?}; tmux shows {:?}", tmux(&["capture-pane", "-p"]));
-    };
-    let _server = Tmux(&tmux);
-    tmux(&["new-session", "-d", "-x", "90", "-y", "30", &line]);
-    tmux(&["send-keys", "echo he''llo; stty size; tty", "Enter"]);
-    shows("hello\n30 90\n/dev/pts/0\n");
-    tmux(&["resize-window", "-x", "70", "-y", "20"]);
-    tmux(&["send-keys", "clear; stty size", "Enter"]);
-    shows("20 70\n");
-    tmux(&["send-keys", "C-c", ""]);
-    tmux(&["send-keys", "exit 6", "Enter"]);
-    shows("status=6");
-    shows("isig icanon");
-}
-
-/// A tmux server that ends with the test, however that ends.
-struct Tmux<'a>(&'a dyn Fn(&[&str]) -> String);
-
-impl Drop for Tmux<'_> {
-    fn drop(&mut self) {
-        (self.0)(&["kill-server"]);
-    }
 }
 
 fn a_terminal_of_the_host_does_not_reach_a_container_without_one() {

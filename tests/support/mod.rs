@@ -100,6 +100,7 @@ pub fn collect() -> Vec<Trial> {
         crate::rootless::tests(),
         crate::scheduling::tests(),
         crate::seccomp::tests(),
+        crate::shell::tests(),
         crate::signals::tests(),
         crate::spec::tests(),
         crate::state::tests(),

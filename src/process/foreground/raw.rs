@@ -77,3 +77,22 @@ impl Drop for Raw {
 fn restore(tty: BorrowedFd, before: libc::termios) {
     tcsetattr(tty, SetArg::TCSANOW, &Termios::from(before)).unwrap_or(());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::pty::openpty;
+
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        let pty = openpty(None, None).expect("openpty");
+        let before = tcgetattr(&pty.slave).expect("tcgetattr");
+        let raw = Raw::enter(pty.slave.as_fd(), false).expect("raw");
+        assert_ne!(tcgetattr(&pty.slave).expect("tcgetattr"), before);
+        // The destructor must not be what restores it: rrun is built to abort.
+        let raw = std::mem::ManuallyDrop::new(raw);
+        std::panic::catch_unwind(|| panic!("as a mistake would")).expect_err("a panic");
+        assert_eq!(tcgetattr(&pty.slave).expect("tcgetattr"), before);
+        drop(std::mem::ManuallyDrop::into_inner(raw));
+    }
+}
