@@ -12,6 +12,7 @@ crate::tests![
     a_process_file_is_taken_whole,
     the_command_line_overrides_single_fields,
     capabilities_are_added_but_never_inherited,
+    what_is_added_is_ambient_only_where_the_config_lets_it_be_inherited,
     it_enters_the_user_namespace,
     it_counts_against_the_limits if needs_groups,
     it_gets_a_terminal_of_the_container,
@@ -24,8 +25,6 @@ crate::tests![
     home_is_the_users_in_the_container,
     users_are_numbers,
     a_label_is_taken_or_its_module_is_missed,
-    it_enters_a_group_below_the_containers if needs_root,
-    groups_that_contradict_or_lead_out_are_refused if needs_root,
     its_terminal_goes_to_the_console_socket,
     a_pidfd_is_sent_before_it_runs,
     it_gets_preserved_descriptors,
@@ -135,6 +134,18 @@ fn capabilities_are_added_but_never_inherited() {
         assert!(bits(set) & (1 << 21) != 0, "{set}");
     }
     assert_eq!((bits("inheritable"), bits("ambient")), (0, 0));
+}
+
+fn what_is_added_is_ambient_only_where_the_config_lets_it_be_inherited() {
+    let b = running(|c| c["process"]["capabilities"]["inheritable"] = json!(["CAP_KILL"]));
+    let ambient = |cap: &str| witness(&b, &["--user", "1000", "-c", cap])["capabilities"].clone();
+    for set in ["effective", "ambient", "inheritable"] {
+        assert_eq!(ambient("CAP_KILL")[set], "0000000000000020", "{set}");
+    }
+    assert_eq!(ambient("CAP_SYS_CHROOT")["ambient"], "0000000000000000");
+    assert_eq!(ambient("CAP_SYS_CHROOT")["inheritable"], "0000000000000020");
+    let done = b.rrun(["exec", "--cap", "CAP_NONSENSE", &b.id, "true"]);
+    assert!(done.code == 255 && done.err.contains("unknown capability \"CAP_NONSENSE\""), "{done:?}");
 }
 
 fn it_enters_the_user_namespace() {
@@ -286,72 +297,6 @@ fn a_label_is_taken_or_its_module_is_missed() {
         let expected = "selinux label is specified in config, but selinux is disabled or not supported";
         assert!(done.code == 255 && done.err.contains(expected), "{done:?}");
     }
-}
-
-/// The container's groups, by the controller that the mount point is named after; in pure v2 the only one, as "".
-fn groups(b: &Bundle) -> Vec<(String, std::path::PathBuf)> {
-    let top = std::path::Path::new("/sys/fs/cgroup");
-    let name = |dir: &std::path::Path| match dir.strip_prefix(top).ok()?.components().next()? {
-        _ if top.join("cgroup.controllers").exists() => Some(String::new()),
-        first => first.as_os_str().to_str().map(str::to_owned),
-    };
-    groups_named(&b.id).into_iter().filter_map(|dir| Some((name(&dir)?, dir))).collect()
-}
-
-/// On v1 a group takes no process until it has CPUs and memory nodes.
-fn make_group(dir: &std::path::Path) {
-    std::fs::create_dir(dir).expect("mkdir");
-    for file in
-        ["cpuset.cpus", "cpuset.mems"].into_iter().filter(|f| dir.starts_with("/sys/fs/cgroup/cpuset") && dir.join(f).exists())
-    {
-        let above = std::fs::read(dir.parent().expect("a group").join(file)).expect("read");
-        std::fs::write(dir.join(file), above).expect("write");
-    }
-}
-
-fn it_enters_a_group_below_the_containers() {
-    let b = running(|_| {});
-    let groups = groups(&b);
-    for sub in ["sub", "sub/group"] {
-        groups.iter().for_each(|(_, dir)| make_group(&dir.join(sub)));
-    }
-    let inside = |args: &[&str]| -> String {
-        let file = b.scratch("pid");
-        let exec = ["exec", "-d", "--pid-file", file.to_str().expect("UTF-8")];
-        let all: Vec<&str> = exec.iter().chain(args).copied().chain([b.id.as_str(), "sleep", "500"]).collect();
-        let null = std::process::Stdio::null;
-        assert!(b.command(all).stdout(null()).stderr(null()).status().expect("start rrun").success(), "{args:?}");
-        let pid = std::fs::read_to_string(&file).expect("pid file");
-        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroup")
-    };
-    let below = |text: &str| text.lines().filter(|l| l.ends_with("/sub/group")).count();
-    // Everywhere.
-    assert_eq!(below(&inside(&["--cgroup", "sub/group"])), groups.len());
-    let named: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).filter(|n| !["systemd", "unified"].contains(n)).collect();
-    if let [one, two, ..] = named.as_slice() {
-        assert_eq!(below(&inside(&["--cgroup", &format!("{one}:sub/group")])), 1);
-        let mixed = inside(&["--cgroup", &format!("{one}:sub"), "--cgroup", &format!("{two}:sub/group")]);
-        assert!(below(&mixed) == 1 && mixed.lines().any(|l| l.ends_with("/sub")), "{mixed}");
-    }
-    b.rrun(["delete", "--force", &b.id]).ok();
-    b.assert_no_trace();
-}
-
-fn groups_that_contradict_or_lead_out_are_refused() {
-    let b = running(|_| {});
-    for (args, text) in [
-        (&["--cgroup", "../x"][..], "cannot contain .."),
-        (&["--cgroup", "bogus:/"], "unknown controller bogus"),
-        (&["--cgroup", ":x"], "empty controller"),
-        (&["--cgroup", "a", "--cgroup", "b"], "missing controllers"),
-        (&["--cgroup", "pids:a", "--cgroup", "pids:b"], "pids stands twice"),
-        (&["--cgroup", "not-there"], "no such file or directory"),
-    ] {
-        let all: Vec<&str> = ["exec"].iter().chain(args).copied().chain([b.id.as_str(), "touch", "/ran"]).collect();
-        let done = b.rrun(all);
-        assert!(done.code == 255 && done.err.contains(text), "{args:?}: {done:?}");
-    }
-    assert!(!b.rootfs().join("ran").exists());
 }
 
 fn its_terminal_goes_to_the_console_socket() {

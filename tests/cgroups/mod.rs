@@ -1,5 +1,6 @@
 //! Control groups: each limit is proved by what it does to a process that ignores it. On v1 and v2 alike, but for what only one has.
 
+mod below;
 mod cpu;
 pub mod devices;
 mod hugepages;
@@ -19,6 +20,7 @@ use crate::support::*;
 /// The tests of all parts.
 pub fn tests() -> Vec<Test> {
     let parts = [
+        below::tests(),
         cpu::tests(),
         devices::tests(),
         hugepages::tests(),

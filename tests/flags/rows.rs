@@ -71,8 +71,22 @@ pub const ROWS: &[Row] = &[
     ("exec", "process-label", &["exec::a_label_is_taken_or_its_module_is_missed"]),
     ("exec", "apparmor", &["exec::a_label_is_taken_or_its_module_is_missed"]),
     ("exec", "no-new-privs", &["exec::the_command_line_overrides_single_fields"]),
-    ("exec", "cap", &["exec::capabilities_are_added_but_never_inherited"]),
-    ("exec", "cgroup", &["exec::it_enters_a_group_below_the_containers", "exec::groups_that_contradict_or_lead_out_are_refused"]),
+    (
+        "exec",
+        "cap",
+        &[
+            "exec::capabilities_are_added_but_never_inherited",
+            "exec::what_is_added_is_ambient_only_where_the_config_lets_it_be_inherited",
+        ],
+    ),
+    (
+        "exec",
+        "cgroup",
+        &[
+            "cgroups::below::a_process_enters_a_group_below_the_containers",
+            "cgroups::below::groups_that_contradict_or_lead_out_are_refused",
+        ],
+    ),
     ("exec", "ignore-paused", &["pause::exec_is_refused_or_waits"]),
     ("exec", "console-socket", &["exec::its_terminal_goes_to_the_console_socket"]),
     ("exec", "pidfd-socket", &["exec::a_pidfd_is_sent_before_it_runs"]),
