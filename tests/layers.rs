@@ -149,9 +149,14 @@ fn read_only_layers_are_joined() {
 
 /// Before Linux 6.7 the names of all layers share 255 bytes.
 fn lacks_many_layers() -> Option<&'static str> {
+    kernel_before(6, 7).then_some("the kernel takes few layers")
+}
+
+/// Whether the kernel is older than this.
+pub fn kernel_before(major: u32, minor: u32) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
     let mut numbers = release.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
-    ((numbers.next(), numbers.next()) < (Some(6), Some(7))).then_some("the kernel takes few layers")
+    (numbers.next(), numbers.next()) < (Some(major), Some(minor))
 }
 
 fn two_hundred_layers() {

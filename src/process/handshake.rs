@@ -3,7 +3,7 @@
 //! | from   | message                   | the other side then                                      | why there                                      |
 //! |--------|---------------------------|----------------------------------------------------------|------------------------------------------------|
 //! | joiner | `Joined` + pidfd          | knows init's pid                                         | only if a joiner made init                     |
-//! | init   | `NeedIdMaps`              | the parent writes the maps, makes the scope, answers `Go` | only the outside may                           |
+//! | init   | `NeedIdMaps`              | the parent writes the maps, makes the scope (`exec`: has it moved there), answers `Go` | only the outside may |
 //! | init   | `Terminal` + master       | the parent keeps it or sends it to the console socket    | it exists only inside the container's devpts   |
 //! | init   | `Namespaces`              | the parent moves devices, runs hooks, answers `Go`       | namespaces are there, the pivot is not         |
 //! | init   | `SeccompFd` + listener    | the parent passes it on, answers `Go`                    | from here init obeys the profile               |

@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
         ],
     ),
     ("rrun", "cgroup-manager", &["cgroups::limits::without_a_group_no_limit_is_accepted"]),
-    ("rrun", "rootless", &["rootless::a_cgroup_that_was_asked_for_is_never_left_out"]),
+    ("rrun", "rootless", &["rootless::life::a_cgroup_that_was_asked_for_is_never_left_out"]),
     ("rrun", "criu", &["log::an_old_flag_is_warned_about"]),
     ("rrun", "version", &["cli::version_and_features_need_nothing"]),
     ("rrun", "help", &["cli::each_command_has_help"]),

@@ -35,11 +35,8 @@ exec setpriv --reuid "$id" --regid "$id" --clear-groups env -i "XDG_RUNTIME_DIR=
 
 impl User {
     /// `dir` is a scratch directory, still to be given to the user.
-    pub fn new(dir: PathBuf) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Tests that run at the same time, in this process and others, count their processes apart.
-        let number = std::process::id() % 10_000 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
-        let (id, subordinate) = (1_600_000_000 + number, 2_000_000_000);
+    fn new(id: u32, dir: PathBuf) -> Self {
+        let subordinate = 2_000_000_000;
         std::fs::create_dir_all(dir.join("run")).expect("mkdir");
         std::fs::set_permissions(dir.join("run"), PermissionsExt::from_mode(0o700)).expect("chmod");
         let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
@@ -70,6 +67,12 @@ impl User {
     }
 }
 
+/// Tests that run at the same time, in this process and others, have their processes counted apart.
+fn unused_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    1_600_000_000 + std::process::id() % 10_000 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100
+}
+
 /// A copy of the binary where every user may execute it.
 pub fn public_rrun() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
@@ -84,8 +87,13 @@ pub fn public_rrun() -> &'static Path {
 impl Bundle {
     /// A bundle of a new user without privilege, who maps the own ids to root, with all namespaces of [`default_config`].
     pub fn rootless(args: &[&str]) -> Self {
+        Self::owned_by(unused_id(), args)
+    }
+
+    /// As [`Bundle::rootless`], of the user with this id.
+    pub fn owned_by(id: u32, args: &[&str]) -> Self {
         let mut bundle = Self::new(args);
-        let user = User::new(bundle.scratch("user"));
+        let user = User::new(id, bundle.scratch("user"));
         std::fs::create_dir_all(bundle.root()).expect("make the state root");
         user.own(&bundle.dir);
         bundle.config = rootless_config(args, &json!([{"containerID": 0, "hostID": user.id, "size": 1}]));

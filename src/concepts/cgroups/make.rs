@@ -151,6 +151,10 @@ fn delegation(plan: &CgroupsPlan, group: usize, e: Error) -> Error {
             .config(&write.field)
             .code("E-DELEGATE")
             .hint("the hierarchy is not delegated to you; use the systemd driver, or drop the limit"),
+        _ if plan.rootless && e.errno() == Some(libc::EACCES) => e
+            .config("linux.cgroupsPath")
+            .code("E-DELEGATE")
+            .hint("name a group that is delegated to you, or leave cgroupsPath out: without limits none is needed"),
         _ => e.config("linux.cgroupsPath"),
     }
 }

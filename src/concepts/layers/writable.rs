@@ -15,6 +15,7 @@ use crate::sys::entry::{NoUmask, change_owner, make_directory};
 use crate::sys::fd::cwd;
 use crate::sys::mount::{Filesystem, attach};
 use crate::sys::resolve::{Name, openat2};
+use crate::sys::xattr::set;
 use crate::sys::{quota, tree};
 
 /// The directories of a writable layer.
@@ -56,6 +57,9 @@ fn prepare_private(plan: &LayersPlan, upper: &Upper) -> Result<Prepared> {
         && !quota::limit_directory(layer.as_fd(), size).at(|| "limit the writable layer by a project quota")?
     {
         layer = limited_tmpfs(layer.as_fd(), size)?;
+        if plan.user_marks {
+            check_marks(layer.as_fd())?;
+        }
     }
     Ok(Prepared { upper: make(&layer, "upper")?, work: make(&layer, "work")?, throw_away: true })
 }
@@ -85,6 +89,14 @@ fn limited_tmpfs(place: BorrowedFd, size: u64) -> Result<OwnedFd> {
     let made = fs.mount(libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID).at(|| "fsmount tmpfs")?;
     attach(made.as_fd(), place).at(|| "move_mount")?;
     Ok(made)
+}
+
+/// Overlayfs would mount without the attributes in which it marks replaced directories, and fail with EIO when it needs one.
+fn check_marks(layer: BorrowedFd) -> Result<()> {
+    let opened = openat2(layer, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0, 0);
+    let done = opened.and_then(|layer| set(layer.as_fd(), c"user.overlay.rrun", b"y"));
+    done.at(|| "set an attribute user.overlay of a tmpfs")
+        .map_err(|e| e.hint("without privilege a size needs Linux 6.6, or a file system with project quotas: leave it out"))
 }
 
 /// A trusted directory of the host.
