@@ -13,6 +13,7 @@ suite=$1
 dir=$(realpath "$2")
 shift 2
 out=${OUT:-$(mktemp -d /tmp/conformance.XXXXXX)}
+mkdir -p "$out"
 
 # run_all RUNTIME DIRECTORY: one file for each part of the suite, its exit status in the last line.
 run_all() {
@@ -53,7 +54,9 @@ verdicts() {
 names=()
 for runtime in "$@"; do
     names+=("$(basename "$runtime")")
-    unshare -m --propagation private bash -c 'run_all "$@"' - "$(realpath "$(command -v "$runtime")")" "$out/${names[-1]}"
+    # With a /dev/null of its own, too: crun gives the stdio of a container to its user, and the suites' stdio is that device.
+    unshare -m --propagation private bash -euc 'mknod -m 666 "$0" c 1 3 && mount --bind "$0" /dev/null && run_all "$@"' \
+        "$out/null-${names[-1]}" "$(realpath "$(command -v "$runtime")")" "$out/${names[-1]}"
 done
 for name in "${names[@]}"; do verdicts "$name"; done | awk -F'\t' -v names="${names[*]}" '
     BEGIN { n = split(names, name, " ") }
