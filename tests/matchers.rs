@@ -14,7 +14,7 @@ use crate::support::*;
 crate::tests![
     a_failed_create_has_the_status_of_its_class,
     a_failed_start_has_the_status_of_its_class,
-    a_failed_exec_has_the_status_of_its_class,
+    a_failed_exec_has_the_status_of_its_class if needs_groups,
     a_container_that_is_gone_is_known_to_be_gone,
     the_last_error_is_the_cause_with_and_without_debug,
     one_read_has_the_whole_message,

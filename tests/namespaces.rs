@@ -15,7 +15,7 @@ crate::tests![
     a_pid_namespace_can_be_joined if needs_root,
     a_path_of_another_kind_is_refused,
     a_missing_path_is_refused,
-    root_of_a_user_namespace_enters_pid_namespaces,
+    root_of_a_user_namespace_enters_pid_namespaces if needs_root,
     the_mount_namespace_of_the_host_is_refused,
     names_are_set,
     clocks_are_offset if lacks_time_namespaces,

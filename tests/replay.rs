@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 crate::tests![
-    containerd_and_docker,
-    containerd_under_the_name_of_runc,
+    containerd_and_docker if needs_groups,
+    containerd_under_the_name_of_runc if needs_groups,
     buildkit_runs_in_the_foreground,
-    conmon_and_podman,
-    conmon_and_cri_o,
-    podmans_root_is_not_that_of_a_login,
+    conmon_and_podman if needs_groups,
+    conmon_and_cri_o if needs_groups,
+    podmans_root_is_not_that_of_a_login if needs_root,
     a_shim_that_dies_takes_no_container_along,
 ];
 

@@ -43,7 +43,7 @@ crate::tests![
     an_absent_agent_is_an_error,
     contradictions_are_refused,
     a_traced_call_without_a_tracer_does_not_exist,
-    a_traced_call_is_answered_by_the_tracer if lacks_tracer,
+    a_traced_call_is_answered_by_the_tracer if || needs_root().or_else(lacks_tracer),
     a_logged_call_is_made,
     every_operator_compares_64_bits_in_the_kernel,
     every_architecture_can_be_listed,

@@ -11,7 +11,7 @@ crate::tests![
     a_recycled_pid_is_not_the_container,
     a_state_of_an_earlier_boot_is_stopped,
     it_does_not_wait_for_a_create_that_hangs,
-    the_files_have_the_shape_of_runc,
+    the_files_have_the_shape_of_runc if needs_groups,
 ];
 
 fn the_document_has_the_keys_that_engines_read() {

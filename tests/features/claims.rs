@@ -10,12 +10,12 @@ crate::tests![
     each_mount_option_is_known if needs_root,
     each_namespace_can_be_made if needs_root,
     each_capability_can_be_given,
-    the_groups_of_both_versions_and_of_systemd,
+    the_groups_of_both_versions_and_of_systemd if needs_groups,
     labels_are_taken_or_the_module_is_missed,
     each_memory_policy_is_known,
     classes_of_service_are_taken_or_the_host_has_none,
     ids_are_mapped_and_devices_moved if needs_root,
-    annotations_that_are_called_unsafe_have_power,
+    annotations_that_are_called_unsafe_have_power if needs_groups,
 ];
 
 #[track_caller]
