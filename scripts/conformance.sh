@@ -8,7 +8,10 @@
 # was said is kept in $OUT, or a directory below /tmp that is named at the end. docs/conformance.md explains it.
 set -euo pipefail
 
-[ $# -ge 3 ] && [ "$(id -u)" = 0 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+if [ $# -lt 3 ] || [ "$(id -u)" != 0 ]; then
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
 suite=$1
 dir=$(realpath "$2")
 shift 2
@@ -55,6 +58,7 @@ names=()
 for runtime in "$@"; do
     names+=("$(basename "$runtime")")
     # With a /dev/null of its own, too: crun gives the stdio of a container to its user, and the suites' stdio is that device.
+    # shellcheck disable=SC2016 # expanded by the shell inside
     unshare -m --propagation private bash -euc 'mknod -m 666 "$0" c 1 3 && mount --bind "$0" /dev/null && run_all "$@"' \
         "$out/null-${names[-1]}" "$(realpath "$(command -v "$runtime")")" "$out/${names[-1]}"
 done
