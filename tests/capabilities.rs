@@ -118,7 +118,7 @@ fn a_setuid_program_gains_nothing() {
     use std::os::unix::fs::PermissionsExt;
     let mut b = Bundle::new(&["/bin/setuid-witness", "euid"]);
     let program = b.rootfs().join("bin/setuid-witness");
-    std::fs::copy(b.rootfs().join("bin/witness"), &program).expect("copy");
+    copy_program(b.rootfs().join("bin/witness"), &program);
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).expect("chmod");
     b.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
     assert_eq!(b.run().ok().trim(), r#"{"euid":1000}"#);

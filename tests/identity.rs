@@ -209,10 +209,10 @@ fn broken() -> Bundle {
     foreign[18] = 243;
     std::fs::write(b.rootfs().join("foreign"), foreign).expect("write");
     std::fs::set_permissions(b.rootfs().join("foreign"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
-    std::fs::copy("/bin/cat", b.rootfs().join("dynamic")).expect("a dynamic program");
+    copy_program("/bin/cat", b.rootfs().join("dynamic"));
     std::fs::create_dir(b.rootfs().join("closed")).expect("mkdir");
     std::fs::set_permissions(b.rootfs().join("closed"), std::fs::Permissions::from_mode(0o700)).expect("chmod");
-    std::fs::copy("/bin/busybox", b.rootfs().join("closed/x")).expect("copy");
+    copy_program("/bin/busybox", b.rootfs().join("closed/x"));
     b
 }
 
@@ -274,7 +274,7 @@ fn refusals_are_explained() {
     assert_eq!(explained(&b).1, "uid 1000 cannot enter /closed (mode 0700, owner 0); change the mode or process.user");
     b.config["process"]["args"] = json!(["/private"]);
     assert!(explained(&b).1.starts_with("uid 1000 may not execute /private"));
-    std::fs::copy("/bin/busybox", b.scratch("tool")).expect("copy");
+    copy_program("/bin/busybox", b.scratch("tool"));
     std::fs::set_permissions(b.scratch("tool"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
     let bind = json!({"destination": "/tool", "type": "bind", "source": b.scratch("tool"), "options": ["bind", "noexec"]});
     b.config["mounts"].as_array_mut().expect("array").push(bind);

@@ -98,7 +98,7 @@ fn without_privilege_the_inside_mounts() {
     let all = b.path().parent().expect("a parent").to_owned();
     assert!(Command::new("chown").args(["-R", "1000:1000"]).arg(&all).status().expect("run chown").success());
     let rrun = b.scratch("rrun");
-    std::fs::copy(rrun_path(), &rrun).expect("copy rrun where the user may run it");
+    copy_program(rrun_path(), &rrun);
     let state = b.scratch("user-state");
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "1000", "--regid", "1000", "--clear-groups"]).arg(&rrun).arg("--root").arg(&state);

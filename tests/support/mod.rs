@@ -4,6 +4,7 @@ mod config;
 pub mod screen;
 
 pub mod neighbour;
+mod programs;
 mod rootless;
 
 pub mod user;
@@ -17,6 +18,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 pub use config::default_config;
+pub use programs::{copy_program, rrun_path, witness_path};
 pub use rootless::{map_ids, map_own_ids, needs_groups, needs_root, own_name, share_pids};
 
 /// A test and what it needs of the host.
@@ -144,22 +146,6 @@ fn note(name: &str, outcome: &str, reason: &str) {
     std::io::Write::write_all(&mut file, line.as_bytes()).expect("write RRUN_TEST_RESULTS");
 }
 
-/// The binary under test: `RRUN` overrides the one cargo built.
-pub fn rrun_path() -> PathBuf {
-    std::env::var_os("RRUN").map_or_else(|| env!("CARGO_BIN_EXE_rrun").into(), PathBuf::from)
-}
-
-/// The witness: `RRUN_WITNESS` overrides the one cargo built beside the tests.
-pub fn witness_path() -> PathBuf {
-    std::env::var_os("RRUN_WITNESS").map_or_else(
-        || {
-            let exe = std::env::current_exe().expect("own path");
-            exe.parent().and_then(Path::parent).expect("target directory").join("examples/witness")
-        },
-        PathBuf::from,
-    )
-}
-
 /// The directory of this run, removed at the end.
 pub fn work_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
@@ -183,12 +169,12 @@ fn base_root() -> &'static Path {
         for dir in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var/run"] {
             std::fs::create_dir_all(base.join(dir)).expect("make the base root");
         }
-        std::fs::copy("/bin/busybox", base.join("bin/busybox")).expect("copy /bin/busybox (package busybox-static)");
+        copy_program("/bin/busybox", base.join("bin/busybox"));
         let applets = Command::new("/bin/busybox").arg("--list").output().expect("run busybox");
         for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|a| *a != "busybox") {
             std::os::unix::fs::symlink("busybox", base.join("bin").join(applet)).expect("link an applet");
         }
-        std::fs::copy(witness_path(), base.join("bin/witness")).expect("copy the witness (cargo build --examples)");
+        copy_program(witness_path(), base.join("bin/witness"));
         std::fs::write(base.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
             .expect("passwd");
         std::fs::write(base.join("etc/group"), "root:x:0:\nuser:x:1000:\n").expect("group");

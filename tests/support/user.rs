@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Bundle, default_config, rrun_path, work_dir};
+use super::{Bundle, copy_program, default_config, rrun_path, work_dir};
 
 /// Its uid and gid are nobody else's. It has a name and subordinate ids, but only for what it starts itself: in a mount
 /// namespace where files of its own lie over /etc/passwd, /etc/subuid and /etc/subgid.
@@ -78,7 +78,7 @@ pub fn public_rrun() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let copy = work_dir().join("rrun");
-        std::fs::copy(rrun_path(), &copy).expect("copy rrun");
+        copy_program(rrun_path(), &copy);
         std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("chmod");
         copy
     })
