@@ -49,10 +49,11 @@ fn two_containers_have_two_keyrings() {
 }
 
 fn the_callers_keyring_is_kept_if_asked_for() {
-    let b = Bundle::new(&["witness", "session_keyring"]);
+    let mut b = Bundle::new(&["witness", "session_keyring"]);
     let keyring = keyring(&b.run_with(&["--no-new-keyring"]).ok());
     assert_eq!(keyring["id"], own_keyring()["id"]);
-    let mut command = b.command(["create", "--no-new-keyring", &b.id]);
+    b.config["process"]["args"] = serde_json::json!(["sleep", "100"]);
+    let mut command = b.write().command(["run", "--detach", "--no-new-keyring", &b.id]);
     let null = std::process::Stdio::null;
     assert!(command.stdout(null()).stderr(null()).status().expect("start rrun").success());
     // What is executed in it follows.

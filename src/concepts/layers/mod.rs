@@ -195,7 +195,9 @@ fn parse_size(text: &str) -> Result<u64> {
 /// container's root, to whom a private upper layer belongs. `None` when only the inside may mount, for lack of privilege.
 pub fn apply_from_parent(plan: &LayersPlan, owner: (u32, u32)) -> Result<Option<OwnedFd>> {
     match make(plan, Some(owner)) {
-        Err(e) if e.errno() == Some(libc::EPERM) && e.op_text().contains("fsopen") => Ok(None),
+        Err(e) if e.errno() == Some(libc::EPERM) && ["fsopen", "open_tree"].iter().any(|call| e.op_text().contains(call)) => {
+            Ok(None)
+        }
         made => made.map(Some),
     }
 }
