@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
 # the black-box tests here, as root and as a user; then the quickstart; then the black-box tests in a VM with cgroup v2: bare,
-# with systemd, as a user of systemd; and those of labels with AppArmor and with SELinux.
+# with systemd; and those of labels with AppArmor and with SELinux.
 #
-#   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
+#   scripts/test.sh [--no-vm] [--whole] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
-# --update-docs writes what the tests said into the table of docs/conformance.md.
+# --whole adds the VM as a user of systemd, which takes ten minutes more. --update-docs implies it, and writes what the tests
+# said into the table of docs/conformance.md.
 # Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 vm=yes
+modes=(bare systemd)
 update=no
 filter=()
 for word in "$@"; do
     case $word in
         --no-vm) vm=no ;;
-        --update-docs) update=yes ;;
+        --whole) modes=(bare systemd rootless) ;;
+        --update-docs) update=yes modes=(bare systemd rootless) ;;
         *) filter+=("$word") ;;
     esac
 done
@@ -63,7 +66,7 @@ elsewhere 'as a user' scripts/rootless.sh "${filter[@]}"
 if [ "$vm" = no ]; then
     skipped+=('the VM: --no-vm')
 else
-    for mode in bare systemd rootless; do
+    for mode in "${modes[@]}"; do
         RRUN_TEST_RESULTS=$results/$mode elsewhere "in a VM, cgroup v2, $mode" scripts/vm.sh "--$mode" "${filter[@]}"
     done
     for lsm in apparmor selinux; do
@@ -72,6 +75,8 @@ else
         [ ! -e "$results/$lsm" ] || grep -v '"outcome":"skipped"' "$results/$lsm" >> "$results/bare" || true
     done
 fi
+
+[[ " ${modes[*]} " == *rootless* ]] || skipped+=('the VM as a user: not --whole')
 
 if [ "$update" = yes ]; then
     RRUN_UPDATE_DOCS=$results cargo test --quiet --test house conformance || status=1
