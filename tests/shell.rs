@@ -21,6 +21,15 @@ fn lacks_tmux() -> Option<&'static str> {
     needs_groups().or_else(|| Command::new("tmux").arg("-V").output().is_err().then_some("needs tmux"))
 }
 
+/// Waits until `sleep` goes on and the terminal is its own. `fg` says its name first: an interrupt before the rest happened
+/// ends `fg`, and leaves the job stopped.
+fn in_foreground(bundle: &Bundle) {
+    let runs = |line: &str| line.contains("S+") && line.ends_with("sleep 1000");
+    wait_until("sleep is in the foreground", || {
+        bundle.rrun(["ps", &bundle.id, "-e", "-o", "pid,stat,args"]).ok().lines().any(runs)
+    });
+}
+
 /// What a person does in a shell: jobs, a resized window, an interrupt, a large paste, the end.
 fn use_shell(screen: &mut Screen, bundle: &Bundle) {
     screen.expect("# ");
@@ -30,6 +39,7 @@ fn use_shell(screen: &mut Screen, bundle: &Bundle) {
     screen.expect("Stopped");
     screen.send(b"fg\r");
     screen.expect("fg\r\nsleep 1000");
+    in_foreground(bundle);
     screen.send(b"\x03");
     screen.send(b"echo st''atus=$?\r");
     screen.expect("status=130");
@@ -124,6 +134,7 @@ fn tmux_shows_the_container() {
     shows("Stopped");
     tmux(&["send-keys", "clear; fg", "Enter"]);
     shows("sleep 1000");
+    in_foreground(&bundle);
     tmux(&["send-keys", "C-c", ""]);
     tmux(&["send-keys", "echo st''opped=$?; stty -echo; cat > /pasted; stty echo; echo ta''ken", "Enter"]);
     shows("stopped=130");
