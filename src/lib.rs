@@ -27,3 +27,6 @@ pub mod suggest;
 pub mod sys;
 #[forbid(unsafe_code)]
 pub mod verbs;
+#[cfg(feature = "workshop")]
+#[forbid(unsafe_code)]
+pub mod workshop;

@@ -201,6 +201,9 @@ pub enum Verb {
     Features,
     /// Print the steps of a run.
     Plan(PlanArgs),
+    /// One of the verbs that show what is isolated, what is shared, and why.
+    #[cfg(feature = "workshop")]
+    Understand(super::understand::Understand),
     /// Print the version.
     Version,
     /// Print this text.

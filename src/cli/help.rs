@@ -3,7 +3,7 @@
 //! Most people who ask for help want a line to copy; the list of flags is for those who know what they look for. Both come
 //! from the table that the parser reads, so the help cannot promise what is not there.
 
-use super::table::{COMMANDS, Command, GLOBAL, Group, HELP};
+use super::table::{Command, GLOBAL, Group, HELP, commands};
 use super::typed::with_flags;
 
 /// The usage line of rrun itself.
@@ -20,7 +20,7 @@ pub fn usage_of(name: &str, command: &Command) -> String {
 
 /// What `rrun` without a word prints.
 pub fn short(name: &str) -> String {
-    let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
+    let names: Vec<&str> = commands().map(|c| c.name).collect();
     format!(
         "{name} COMMAND, where COMMAND is one of: {}\n{}try: {name} --help",
         names.join(" "),
@@ -34,7 +34,7 @@ pub fn all(name: &str) -> String {
     text.push_str(&format!("\nUsage: {name} [GLOBAL FLAGS] COMMAND [FLAGS] [OPERANDS]\n\nRuns containers from OCI bundles: a directory with config.json and a root filesystem.\n"));
     for (group, title) in [(Group::Runtime, "Runtime (runc-compatible)"), (Group::Understand, "Understand")] {
         text.push_str(&format!("\n{title}:\n"));
-        for command in COMMANDS.iter().filter(|c| c.group == group) {
+        for command in commands().filter(|c| c.group == group) {
             text.push_str(&format!("  {:<10}{}\n", command.name, command.about));
         }
     }
@@ -55,7 +55,7 @@ pub fn of(name: &str, command: &'static Command) -> String {
 pub fn definition() -> clap::Command {
     let about = "runs containers from OCI bundles: a directory with config.json and a root filesystem";
     let all = with_flags(clap::Command::new("rrun").about(about), GLOBAL.iter().chain(&HELP));
-    let group = |group| COMMANDS.iter().filter(move |c: &&Command| c.group == group);
+    let group = |group| commands().filter(move |c: &&'static Command| c.group == group);
     group(Group::Runtime).chain(group(Group::Understand)).fold(all, |all, command| {
         let page = clap::Command::new(command.name).about(command.about);
         let operands = if command.operands.is_empty() { String::new() } else { format!(" {}", command.operands) };

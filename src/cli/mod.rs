@@ -10,6 +10,8 @@ mod go_flags;
 mod help;
 pub mod table;
 mod typed;
+#[cfg(feature = "workshop")]
+mod understand;
 mod units;
 mod update;
 
@@ -30,6 +32,8 @@ use go_flags::{Place, Split};
 pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
+#[cfg(feature = "workshop")]
+pub use understand::Understand;
 pub use update::{Resources, UpdateArgs};
 
 /// What the meaning of a command line depends on beside its words.
@@ -171,7 +175,7 @@ fn topic(name: &str, words: &[OsString]) -> Result<Verb> {
 
 fn unknown_command(word: &str) -> Error {
     let error = Error::new(format!("unknown command \"{}\"", crate::log::value(word)));
-    match crate::suggest::closest(word, table::COMMANDS.iter().map(|c| c.name)) {
+    match crate::suggest::closest(word, table::commands().map(|c| c.name)) {
         // What runc has with CRIU. `features` says the same.
         _ if ["checkpoint", "restore"].contains(&word) => {
             error.hint("rrun cannot save a container to disk; `features` says that checkpoint is not enabled")
@@ -214,6 +218,12 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
             let bundle = split.operands.first().map(|b| typed::absolute(Path::new(b), around)).transpose()?;
             Verb::Plan(PlanArgs { create: CreateArgs { bundle, ..create_args(&flags, around)? }, json: flags.on("json") })
         }
+        #[cfg(feature = "workshop")]
+        _ => match understand::read(command.name, &flags, &split, around)? {
+            Some(verb) => Verb::Understand(verb),
+            None => return Err(unknown_command(command.name)),
+        },
+        #[cfg(not(feature = "workshop"))]
         other => return Err(unknown_command(other)),
     })
 }

@@ -66,7 +66,8 @@ impl Command {
     }
 }
 
-const fn flag(long: &'static str, short: Option<char>, takes: Takes, help: &'static str) -> Flag {
+/// A flag, written in one line.
+pub(super) const fn flag(long: &'static str, short: Option<char>, takes: Takes, help: &'static str) -> Flag {
     Flag { long, short, takes, help }
 }
 
@@ -180,7 +181,15 @@ const fn runtime(
 }
 
 /// Every command, in the order of the help.
-pub const COMMANDS: &[Command] = &[
+pub fn commands() -> impl Iterator<Item = &'static Command> + Clone {
+    let all = COMMANDS.iter();
+    #[cfg(feature = "workshop")]
+    let all = all.chain(super::understand::COMMANDS.iter().copied());
+    all
+}
+
+/// Those of the bare runtime, in the order of the help.
+const COMMANDS: &[Command] = &[
     runtime(
         "spec",
         "",
@@ -289,5 +298,5 @@ pub const COMMANDS: &[Command] = &[
 
 /// The command of this name.
 pub fn command(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|c| c.name == name)
+    commands().find(|c| c.name == name)
 }

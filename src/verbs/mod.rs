@@ -18,6 +18,8 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+#[cfg(feature = "workshop")]
+pub mod understand;
 pub mod update;
 pub mod version;
 
@@ -118,6 +120,8 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
         Verb::Spec(args) => spec::run(global, args, journal),
         Verb::Features => features::run(),
         Verb::Plan(args) => plan::run(global, args, journal),
+        #[cfg(feature = "workshop")]
+        Verb::Understand(verb) => understand::run(global, verb, journal),
         Verb::Version => Ok(version::run(global)),
         Verb::Help(text) => Ok(Outcome::print(text)),
     }
