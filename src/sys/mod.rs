@@ -11,6 +11,7 @@ pub mod idmap;
 pub mod keyring;
 pub mod mount;
 pub mod netlink;
+pub mod nsfs;
 pub mod process;
 pub mod procfs;
 pub mod quota;

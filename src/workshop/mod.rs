@@ -3,3 +3,5 @@
 //! One folder per verb. They read config.json, plans, states, /proc and /sys/fs/cgroup, and change nothing but what they are
 //! asked to write. The runtime never calls them (`tests/house.rs` sees to it), and a build without the feature `workshop`
 //! has none of them.
+
+pub mod observed;
