@@ -23,6 +23,8 @@ pub mod process;
 #[forbid(unsafe_code)]
 pub mod state;
 #[forbid(unsafe_code)]
+pub mod style;
+#[forbid(unsafe_code)]
 pub mod suggest;
 pub mod sys;
 #[forbid(unsafe_code)]

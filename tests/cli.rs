@@ -20,6 +20,7 @@ crate::tests![
     a_reader_that_left_is_no_error,
     create_takes_the_flags_of_run if needs_root,
     the_plan_shows_what_flags_change,
+    colour_is_for_terminals_unless_somebody_says_otherwise,
 ];
 
 fn rrun(args: &[&str]) -> Done {
@@ -239,4 +240,31 @@ fn the_plan_shows_what_flags_change() {
         assert!(overlay.contains(&said) && !plan(&[]).contains(&said), "{said}: {overlay}");
     }
     assert!(plan(&[]).contains("session keyring") && !plan(&["--no-new-keyring"]).contains("session keyring"));
+}
+
+/// What a failure looks like on a terminal, or in a pipe, with these variables and flags.
+fn failure_seen(line: &str, variables: &[&str], flags: &[&str]) -> String {
+    let mut command = Command::new("env");
+    command.args(["-u", "NO_COLOR", "-u", "CLICOLOR_FORCE", "TERM=xterm"]).args(variables).arg(rrun_path()).args(flags);
+    command.args(["start", "a", "b"]);
+    let mut screen = screen::Screen::start_in(line, &command, 24, 80);
+    screen.end();
+    screen.text
+}
+
+fn colour_is_for_terminals_unless_somebody_says_otherwise() {
+    let (terminal, pipe) = ("exec \"$@\"", "\"$@\" 2>&1 | cat");
+    for (line, variables, flags, painted) in [
+        (terminal, &[][..], &[][..], true),
+        (terminal, &["NO_COLOR=1"], &[], false),
+        (terminal, &["NO_COLOR="], &[], true),
+        (terminal, &["TERM=dumb"], &[], false),
+        (terminal, &["CLICOLOR_FORCE=1"], &["--color", "never"], false),
+        (terminal, &["NO_COLOR=1"], &["--color=always"], true),
+        (pipe, &[], &[], false),
+    ] {
+        let seen = failure_seen(line, variables, flags);
+        assert!(seen.contains("\"start\" requires exactly 1 argument(s)"), "{seen}");
+        assert_eq!(seen.contains("\u{1b}[31merror:"), painted, "{line} {variables:?} {flags:?}: {seen:?}");
+    }
 }

@@ -133,7 +133,7 @@ fn every_file_opens_with_what_a_student_can_read_alone() {
 /// The floors, from the ground up. A file imports from its own floor or from below.
 const FLOORS: [&[&str]; 6] = [
     &["sys"],
-    &["error", "host", "suggest"],
+    &["error", "host", "style", "suggest"],
     &["concepts"],
     &["bundle", "cli", "log", "plan", "process", "state"],
     &["workshop"],

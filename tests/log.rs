@@ -211,7 +211,8 @@ fn no_control_character_gets_out() {
 fn on_a_terminal_it_names_the_fix() {
     let b = Bundle::new(&["true"]);
     let pty = nix::pty::openpty(None, None).expect("openpty");
-    let mut child = b.command(["state", "x"]).stdout(Stdio::null()).stderr(pty.slave).spawn().expect("start rrun");
+    let mut child =
+        b.command(["--color", "never", "state", "x"]).stdout(Stdio::null()).stderr(pty.slave).spawn().expect("start rrun");
     child.wait().expect("wait");
     let mut text = [0; 4096];
     let n = std::fs::File::from(pty.master).read(&mut text).expect("read");

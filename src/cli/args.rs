@@ -11,6 +11,7 @@ use super::exec::ExecArgs;
 use super::update::UpdateArgs;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
+use crate::style::Looks;
 
 /// What stands before the verb.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Global {
     pub strict: bool,
     /// `--criu` was given: accepted for old callers, to be warned about.
     pub criu: bool,
+    /// `--color`, and what the environment says about looks.
+    pub looks: Looks,
 }
 
 /// The arguments of `create`, and of `run` beside its own.

@@ -23,6 +23,7 @@ use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 use crate::error::{Error, Result};
 pub use crate::state::id_candidates;
+use crate::style::{Looks, When};
 pub use args::{
     CreateArgs, DeleteArgs, EventsArgs, Format, Global, KillArgs, ListArgs, PlanArgs, PsArgs, RunArgs, SpecArgs, Verb,
 };
@@ -49,6 +50,8 @@ pub struct Surroundings {
     pub rootless: bool,
     /// `$RRUN_STRICT`.
     pub strict: bool,
+    /// What the environment says about colour and letters.
+    pub looks: Looks,
     /// Whether a directory holds a config.json.
     pub is_bundle: fn(&Path) -> bool,
 }
@@ -117,7 +120,17 @@ fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
         rootless,
         strict: flags.on("strict") || around.strict,
         criu: flags.given("criu"),
+        looks: looks(flags, around),
     })
+}
+
+fn looks(flags: &Typed, around: &Surroundings) -> Looks {
+    let when = match flags.text("color") {
+        Some("always") => When::Always,
+        Some("never") => When::Never,
+        _ => When::Auto,
+    };
+    Looks { when, ..around.looks }
 }
 
 fn driver(flags: &Typed) -> Result<Driver> {

@@ -90,6 +90,7 @@ pub const GLOBAL: &[Flag] = &[
     flag("systemd-cgroup", None, Takes::Nothing, "Let systemd make the cgroup: --cgroup-manager systemd"),
     flag("cgroup-manager", None, Takes::OneOf(&["cgroupfs", "systemd", "disabled"]), "Who makes the cgroup [default: cgroupfs]"),
     flag("rootless", None, Takes::OneOf(&["true", "false", "auto"]), "Whether root's rights are lacking [default: auto]"),
+    flag("color", None, Takes::OneOf(&["auto", "always", "never"]), "Whether to paint what people read [default: auto]"),
     flag("criu", None, Takes::Text("PATH"), ""),
     flag("version", Some('v'), Takes::Nothing, "Print the version"),
 ];

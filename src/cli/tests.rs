@@ -11,6 +11,7 @@ fn around() -> Surroundings {
         runtime_dir: None,
         rootless: false,
         strict: false,
+        looks: Looks::default(),
         is_bundle: |dir| dir.ends_with("web"),
     }
 }

@@ -32,6 +32,7 @@ use crate::cli::{self, Global, Refused, Surroundings, Verb};
 use crate::error::{At, Result};
 use crate::log::{Journal, Wanted};
 use crate::process::stdio;
+use crate::style::Looks;
 use crate::sys::{fd, seal};
 
 /// What a verb that succeeded leaves behind.
@@ -57,7 +58,9 @@ pub fn main() -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let (global, rest) = match cli::global(&args, &around) {
         Ok(read) => read,
-        Err(refused) => return refuse(&mut Journal::default(), &refused),
+        Err(refused) => {
+            return refuse(&mut Journal::without_file(Wanted { looks: around.looks, ..Wanted::default() }), &refused);
+        }
     };
     let verb = match cli::verb(&global, rest, &around) {
         Ok(verb) => verb,
@@ -172,6 +175,7 @@ fn surroundings(argv0: &OsString) -> Surroundings {
         rootless: runtime_dir.is_some() && crate::host::is_rootless(),
         runtime_dir,
         strict: set("RRUN_STRICT").is_some_and(|v| cli::truth(v.as_encoded_bytes()) != Some(false)),
+        looks: Looks::read(|name| std::env::var(name).ok()),
         is_bundle: |dir| dir.join("config.json").is_file(),
     }
 }
@@ -182,7 +186,14 @@ fn open_journal(wanted: Wanted) -> Journal {
 }
 
 fn wanted(global: &Global, data: bool) -> Wanted<'_> {
-    Wanted { file: global.log.as_deref(), json: global.log_json, debug: global.debug, silent: global.silent, data }
+    Wanted {
+        file: global.log.as_deref(),
+        json: global.log_json,
+        debug: global.debug,
+        silent: global.silent,
+        data,
+        looks: global.looks,
+    }
 }
 
 fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {

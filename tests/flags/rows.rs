@@ -28,6 +28,7 @@ pub const ROWS: &[Row] = &[
     ("rrun", "cgroup-manager", &["cgroups::limits::without_a_group_no_limit_is_accepted"]),
     ("rrun", "rootless", &["rootless::life::a_cgroup_that_was_asked_for_is_never_left_out"]),
     ("rrun", "criu", &["log::an_old_flag_is_warned_about"]),
+    ("rrun", "color", &["cli::colour_is_for_terminals_unless_somebody_says_otherwise"]),
     ("rrun", "version", &["cli::version_and_features_need_nothing"]),
     ("rrun", "help", &["cli::each_command_has_help"]),
     ("create", "bundle", &["cli::flags_may_stand_behind_the_operand", CREATE]),
