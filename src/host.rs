@@ -195,6 +195,20 @@ impl SecurityModules {
     }
 }
 
+/// The AppArmor profile for containers that this host has loaded, if it enforces AppArmor: the one that an engine brought.
+pub fn container_profile() -> Option<String> {
+    if !SecurityModules::ask().apparmor {
+        return None;
+    }
+    let loaded = std::fs::read_to_string("/sys/kernel/security/apparmor/profiles").ok()?;
+    let enforced = |line: &str| line.strip_suffix(" (enforce)").map(str::to_owned);
+    let of_an_engine = |name: &String| {
+        ["docker-default", "crio-default", "cri-containerd.apparmor.d"].contains(&name.as_str())
+            || name.starts_with("containers-default-")
+    };
+    loaded.lines().filter_map(enforced).find(of_an_engine)
+}
+
 /// What a kernel may lack and few configs use: asked one by one, when a rule comes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {

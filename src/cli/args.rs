@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::exec::ExecArgs;
 use super::update::UpdateArgs;
+use crate::bundle::template::Profile;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 use crate::style::Looks;
@@ -155,6 +156,8 @@ pub struct SpecArgs {
     pub bundle: Option<PathBuf>,
     /// `--rootless`.
     pub rootless: bool,
+    /// `--profile`.
+    pub profile: Option<Profile>,
 }
 
 /// A parsed command.

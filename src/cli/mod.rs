@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bundle::template::Profile;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
 use crate::error::{Error, Result};
@@ -225,7 +226,7 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
         "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags), options: split.operands[1..].to_vec() }),
         "update" => Verb::Update(Box::new(update::read(id()?, &flags, around)?)),
         "events" => Verb::Events(EventsArgs { id: id()?, interval: interval(&flags)?, stats: flags.on("stats") }),
-        "spec" => Verb::Spec(SpecArgs { bundle: flags.path("bundle", around)?, rootless: flags.on("rootless") }),
+        "spec" => Verb::Spec(spec_args(&flags, around)?),
         "features" => Verb::Features,
         "plan" => {
             let bundle = split.operands.first().map(|b| typed::absolute(Path::new(b), around)).transpose()?;
@@ -267,6 +268,16 @@ fn format(flags: &Typed) -> Format {
 fn interval(flags: &Typed) -> Result<Duration> {
     let interval = flags.duration("interval")?.unwrap_or(Duration::from_secs(5));
     if interval.is_zero() { Err(Error::new("duration interval must be greater than 0")) } else { Ok(interval) }
+}
+
+fn spec_args(flags: &Typed, around: &Surroundings) -> Result<SpecArgs> {
+    let profile = flags.text("profile").and_then(Profile::of);
+    match (flags.on("rootless"), profile) {
+        (true, Some(Profile::Hardened | Profile::Docker)) => {
+            Err(Error::new("--rootless contradicts --profile").hint("--rootless is --profile rootless: choose one of them"))
+        }
+        (rootless, _) => Ok(SpecArgs { bundle: flags.path("bundle", around)?, rootless, profile }),
+    }
 }
 
 fn create_args(flags: &Typed, around: &Surroundings) -> Result<CreateArgs> {

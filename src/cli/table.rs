@@ -3,6 +3,8 @@
 //! One table serves four readers: the parser, `--help`, the suggestions for misspelt words, and the test that asks of each
 //! flag whether it has an effect. A flag that is not here is an error; a flag that is here is honoured.
 
+use crate::bundle::template::Profile;
+
 /// What stands behind a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
@@ -196,10 +198,11 @@ const COMMANDS: &[Command] = &[
         "",
         (0, 0),
         "Write a config.json to start from",
-        ["@ spec", "@ spec --rootless --bundle /srv/web"],
+        ["@ spec", "@ spec --profile hardened --bundle /srv/web"],
         &[&[
             flag("bundle", Some('b'), Takes::Text("DIR"), "Where to write it [default: the current directory]"),
-            flag("rootless", None, Takes::Nothing, "For a user without root's rights"),
+            flag("rootless", None, Takes::Nothing, "For a user without root's rights: --profile rootless"),
+            flag("profile", None, Takes::OneOf(Profile::WORDS), "For a purpose [default: what runc writes]"),
         ]],
     ),
     runtime(

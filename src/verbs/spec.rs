@@ -16,7 +16,11 @@ use crate::log::Journal;
 /// Writes config.json into the bundle, or into the current directory.
 pub fn run(_global: &Global, args: &SpecArgs, _journal: &mut Journal) -> Result<Outcome> {
     let host = Host::ask()?;
-    let config = template::config(args.rootless, host.cgroups.is_unified(), host.euid, host.egid);
+    let (unified, uid, gid) = (host.cgroups.is_unified(), host.euid, host.egid);
+    let config = match args.profile {
+        Some(profile) => template::of(profile, unified, uid, gid, crate::host::container_profile().as_deref()),
+        None => template::config(args.rootless, unified, uid, gid),
+    };
     let path = args.bundle.as_deref().unwrap_or(".".as_ref()).join("config.json");
     let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(Error::new("File config.json exists. Remove it first")),

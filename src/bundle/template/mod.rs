@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 
 use super::keys;
 
+mod filter;
+mod profiles;
+
+pub use profiles::{Profile, of};
+
 /// What `runc spec` and `runc spec --rootless` write. `unified`: on a host with cgroup v2 alone the container gets a cgroup
 /// namespace, too. `uid` and `gid` are the caller's, mapped to root when `rootless`.
 pub fn config(rootless: bool, unified: bool, uid: u32, gid: u32) -> Value {
