@@ -147,20 +147,34 @@ impl<T> At<T> for nix::Result<T> {
 /// What does not stop the work but must not stay unsaid: unknown keys, unknown capabilities. Held until the outcome is
 /// known (engines read the log as a whole); with `--strict` each one is an error.
 #[derive(Debug, Default)]
-pub struct Warnings(Vec<String>);
+pub struct Warnings {
+    lines: Vec<String>,
+    code: Option<&'static str>,
+}
 
 impl Warnings {
     /// Adds one line, unless it was said already.
     pub fn add(&mut self, text: impl Into<String>) {
         let text = text.into();
-        if !self.0.contains(&text) {
-            self.0.push(text);
+        if !self.lines.contains(&text) {
+            self.lines.push(text);
         }
+    }
+
+    /// Adds one line that has a page of `rrun help`.
+    pub fn coded(&mut self, code: &'static str, text: impl Into<String>) {
+        self.code.get_or_insert(code);
+        self.add(text);
+    }
+
+    /// The code of the first line that has one.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// The lines, in the order they were added.
     pub fn lines(&self) -> &[String] {
-        &self.0
+        &self.lines
     }
 }
 

@@ -3,6 +3,8 @@
 //! A plan that asked the kernel itself could not be tested without root, nor printed for another machine. So all facts are
 //! here: ids, hierarchies, and, only for configs that need them, features that a kernel may lack.
 
+pub mod obstacles;
+
 use std::os::fd::OwnedFd;
 
 use crate::error::{At, Result};

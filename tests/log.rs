@@ -221,5 +221,5 @@ fn on_a_terminal_it_names_the_fix() {
         text.starts_with("error: container does not exist\ncause: no container x under ") && text.contains("\nfix:   rrun list "),
         "{text}"
     );
-    assert!(text.ends_with("[E-NOID]\n"), "{text}");
+    assert!(text.ends_with("rrun help E-NOID]\n"), "{text}");
 }

@@ -182,7 +182,8 @@ fn tell(
     lines.sort();
     let more = lines.len().saturating_sub(NOTES_KEPT);
     for (line, text) in lines.into_iter().take(NOTES_KEPT) {
-        warnings.add(format!("{name}:{line}: {text}"));
+        let code = if text.starts_with(repair::UNKNOWN_CAPABILITY) { "E-CAP" } else { "E-KEY" };
+        warnings.coded(code, format!("{name}:{line}: {text}"));
     }
     if more > 0 {
         warnings.add(format!("{name}: and {more} more"));

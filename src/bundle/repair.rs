@@ -13,6 +13,9 @@ use crate::suggest::did_you_mean;
 /// What to say about the document, each with the path of what it is about.
 pub type Notes = Vec<(String, String)>;
 
+/// How a note about a capability begins.
+pub const UNKNOWN_CAPABILITY: &str = "unknown capability";
+
 const CAPABILITY_SETS: [&str; 5] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
 
 /// The specification's names of two flags, and what the types call them: one underscore too many, one word too few.
@@ -101,7 +104,7 @@ fn known_capabilities(names: &mut Vec<Value>, path: &str, notes: &mut Notes) {
         let known = capability(name).is_some();
         if !known {
             let hint = did_you_mean(name, capability_names());
-            notes.push((place, format!("unknown capability {} is ignored{hint}", super::shown(name))));
+            notes.push((place, format!("{UNKNOWN_CAPABILITY} {} is ignored{hint}", super::shown(name))));
         }
         known
     });

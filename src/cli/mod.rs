@@ -64,7 +64,7 @@ pub struct Refused {
     pub error: Box<Error>,
     /// The usage line, without `usage: `.
     pub usage: String,
-    /// The exit status: 255 for `exec`, whose other statuses are its program's.
+    /// The exit status: 255 for `exec`, whose other statuses are its program's; 2 for the commands that runc lacks.
     pub status: u8,
 }
 
@@ -174,7 +174,11 @@ pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::
         return Err(Refused::new(unknown_command(&first), help::usage(global.name)));
     };
     read_verb(command, &words, around).map_err(|error| {
-        let status = if command.name == "exec" { 255 } else { 1 };
+        let status = match command.group {
+            _ if command.name == "exec" => 255,
+            table::Group::Runtime => 1,
+            table::Group::Understand => 2,
+        };
         Refused { status, ..Refused::new(error, help::usage_of(global.name, command)) }
     })
 }
@@ -184,7 +188,13 @@ fn topic(name: &str, words: &[OsString]) -> Result<Verb> {
     let Some(word) = word else {
         return Ok(Verb::Help(help::all(name)));
     };
-    table::command(&word).map(|command| Verb::Help(help::of(name, command))).ok_or_else(|| unknown_command(&word))
+    match table::command(&word) {
+        Some(command) => Ok(Verb::Help(help::of(name, command))),
+        #[cfg(feature = "workshop")]
+        None => Ok(Verb::Understand(Understand::Help { topic: word.into_owned() })),
+        #[cfg(not(feature = "workshop"))]
+        None => Err(unknown_command(&word)),
+    }
 }
 
 fn unknown_command(word: &str) -> Error {

@@ -210,7 +210,6 @@ fn says_what_is_wrong_with_a_word() {
     let hint = |line: &str| parse_in(line, &around()).expect_err(line).error.hint_text().map(String::from);
     assert_eq!(hint("strat c1").as_deref(), Some("did you mean start?"));
     assert_eq!(hint("list -f yaml").as_deref(), Some("use one of: table, json"));
-    assert_eq!(hint("strat c1"), hint("help strat"));
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Journal {
             return Ok(());
         }
         let shown = some_of(lines).join("; ");
-        Err(Error::new(shown).hint("--strict makes each warning an error; correct the configuration, or run without --strict"))
+        let hint = "--strict makes each warning an error; correct the configuration, or run without --strict";
+        Err(Error::new(shown).hint(hint).code(self.warnings.code().unwrap_or("E-STRICT")))
     }
 
     /// The work succeeded (or the container runs, and its end is not ours): writes the held warnings.

@@ -50,7 +50,10 @@ pub(super) fn three_lines(style: &Style, error: &Error) -> String {
         (Some(place), cause) => format!("{place}: {cause}"),
         (None, cause) => cause.to_owned(),
     };
-    let code = error.code_text().map_or_else(String::new, |code| format!("   [{code}]"));
+    let code = error.code_text().map_or_else(String::new, |code| match cfg!(feature = "workshop") {
+        true => format!("   [{code}{} rrun help {code}]", if style.utf8 { " ·" } else { ":" }),
+        false => format!("   [{code}]"),
+    });
     for (name, value) in [("cause:", cause.as_str()), ("fix:", fix)].iter().filter(|(_, value)| !value.is_empty()) {
         let blank = " ".repeat(7 - name.len());
         writeln!(text, "{}{blank}{}", style.paint(Paint::Strong, *name), escape(value)).expect("writing to memory");
@@ -152,7 +155,7 @@ mod tests {
             .code("E-INTERP")
             .hint("its interpreter is absent; use /bin/sh")
             .config("process.args[0]");
-        let text = "error: cannot start \"/app\"\ncause: config.json, process.args[0]: its interpreter is absent\nfix:   use /bin/sh   [E-INTERP]\n";
+        let text = "error: cannot start \"/app\"\ncause: config.json, process.args[0]: its interpreter is absent\nfix:   use /bin/sh   [E-INTERP: rrun help E-INTERP]\n";
         assert_eq!(three_lines(&Style::default(), &error), text);
         assert_eq!(three_lines(&Style::default(), &Error::new("x\ny")), "error: x\\ny\n");
     }

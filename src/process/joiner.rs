@@ -18,6 +18,7 @@ use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
 use crate::concepts::{limits, namespaces};
 use crate::error::{At, Error, Result};
+use crate::host::obstacles::refused_clone;
 use crate::sys::process::{Cloned, clone3, exit_now, setns};
 
 /// The joiner's life on the way to init.
@@ -31,7 +32,8 @@ pub fn between(channel: &Channel, flags: u64, group: Option<OwnedFd>, join: impl
     let made = pipe2(OFlag::O_CLOEXEC).at(|| "make a pipe").and_then(|turn| {
         join()?;
         let cgroup = group.as_ref().map(|fd| fd.as_fd());
-        let cloned = clone3(flags | libc::CLONE_PARENT as u64, cgroup).at(|| "clone3 from the joiner")?;
+        let cloned =
+            clone3(flags | libc::CLONE_PARENT as u64, cgroup).map_err(|e| refused_clone("clone3 from the joiner", e, flags))?;
         Ok((cloned, turn))
     });
     let sent = match made {

@@ -24,6 +24,7 @@ use crate::concepts::{
     cgroups, devices, hooks, layers, limits, mounts, namespaces, network, rdt, rootfs, seccomp, sysctl, users,
 };
 use crate::error::{At, Error, Result};
+use crate::host::obstacles::refused_clone;
 use crate::plan::{Plan, Step};
 use crate::state::{State, StateDir, Status, start_time};
 use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
@@ -221,7 +222,8 @@ fn split(
     };
     let cloned = laps.step(Step::Clone, || {
         let first = if needs_joiner { 0 } else { flags };
-        clone3(first, if needs_joiner { None } else { cgroup }).at(|| "clone3 with new namespaces").map_err(explain_clone)
+        let cloned = clone3(first, if needs_joiner { None } else { cgroup });
+        cloned.map_err(|e| refused_clone("clone3 with new namespaces", e, flags))
     })?;
     let (pid, pidfd) = match cloned {
         Cloned::Child if needs_joiner => joiner::run(birth(true), flags, group),
@@ -237,16 +239,6 @@ fn split(
         setns(own.as_fd(), libc::CLONE_NEWPID as u64).at(|| "return to the own PID namespace")?;
     }
     if needs_joiner { joiner::take_over(outer, pidfd) } else { Ok((pidfd, pid)) }
-}
-
-fn explain_clone(e: Error) -> Error {
-    match e.errno() {
-        Some(libc::EPERM) => {
-            e.code("E-USERNS").hint("see kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces")
-        }
-        Some(libc::ENOSPC) => e.hint("a limit on namespaces is reached: see user.max_*_namespaces"),
-        _ => e,
-    }
 }
 
 /// Answers init until it is ready; returns the master of its terminal.

@@ -7,8 +7,17 @@ use crate::cli::{Global, Understand};
 use crate::error::Result;
 use crate::log::Journal;
 use crate::verbs::Outcome;
+use crate::workshop::{completion, doctor, help};
 
 /// Runs one of them.
-pub fn run(_global: &Global, verb: &Understand, _journal: &mut Journal) -> Result<Outcome> {
-    match *verb {}
+pub fn run(global: &Global, verb: &Understand, _journal: &mut Journal) -> Result<Outcome> {
+    Ok(match verb {
+        Understand::Doctor { json } => {
+            let (text, ready) = doctor::run(global, *json)?;
+            Outcome { status: i32::from(!ready), text }
+        }
+        Understand::Help { topic } => Outcome::print(help::run(global, topic)?),
+        Understand::Completion { shell } => Outcome::print(completion::script(shell, global.name)),
+        Understand::Complete { words } => Outcome::print(completion::words(global, words)),
+    })
 }

@@ -4,4 +4,7 @@
 //! asked to write. The runtime never calls them (`tests/house.rs` sees to it), and a build without the feature `workshop`
 //! has none of them.
 
+pub mod completion;
+pub mod doctor;
+pub mod help;
 pub mod observed;

@@ -122,6 +122,7 @@ pub const ROWS: &[Row] = &[
     ("spec", "bundle", &["spec::writes_into_the_bundle_named"]),
     ("spec", "rootless", &["spec::writes_a_rootless_config"]),
     ("spec", "profile", &["spec::a_hardened_container_can_work_and_nothing_else", "spec::a_docker_container_is_that_of_engines"]),
+    ("doctor", "json", &["doctor::the_document_says_what_the_page_says"]),
     ("plan", "json", &["lifecycle::the_plan_takes_no_step"]),
     ("plan", "no-pivot", PLAN),
     ("plan", "no-new-keyring", PLAN),

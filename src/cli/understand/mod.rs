@@ -3,6 +3,9 @@
 //! They stand apart from the runtime's own because a build without the feature `workshop` has none of them, and because
 //! their command lines are ours to choose: `--json` wherever there is a table, status 2 for a wrong command line.
 
+mod completion;
+mod doctor;
+
 use super::Surroundings;
 use super::go_flags::Split;
 use super::table::Command;
@@ -10,13 +13,38 @@ use super::typed::Typed;
 use crate::error::Result;
 
 /// Their rows, in the order of the help.
-pub const COMMANDS: &[&Command] = &[];
+pub const COMMANDS: &[&Command] = &[&doctor::COMMAND, &completion::COMMAND];
 
 /// A parsed command that explains.
 #[derive(Debug, Clone)]
-pub enum Understand {}
+pub enum Understand {
+    /// Whether this host has what containers need.
+    Doctor {
+        /// `--json`.
+        json: bool,
+    },
+    /// The page of a topic that is no command.
+    Help {
+        /// A code, a lab, a finding, a config key.
+        topic: String,
+    },
+    /// The script for a shell.
+    Completion {
+        /// `bash`, `zsh` or `fish`.
+        shell: &'static str,
+    },
+    /// What can stand where the last of these words stands.
+    Complete {
+        /// The words behind `rrun`, the last one unfinished.
+        words: Vec<String>,
+    },
+}
 
 /// Reads the command `name`; `None` if it is none of these.
-pub fn read(_name: &str, _flags: &Typed, _split: &Split, _around: &Surroundings) -> Result<Option<Understand>> {
-    Ok(None)
+pub fn read(name: &str, flags: &Typed, split: &Split, _around: &Surroundings) -> Result<Option<Understand>> {
+    Ok(Some(match name {
+        "doctor" => doctor::read(flags),
+        "completion" => completion::read(split)?,
+        _ => return Ok(None),
+    }))
 }

@@ -12,6 +12,7 @@ use oci_spec::runtime::{LinuxIdMapping, Spec};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{At, Error, Result};
+use crate::host::obstacles::Obstacle;
 use crate::host::{Capabilities, Host};
 
 /// Bits of the capability sets (linux/capability.h).
@@ -102,6 +103,27 @@ pub fn plan(spec: &Spec, host: &Host, own: &Capabilities, new_user_namespace: bo
 /// The host's id of the container's user `inside`; `None` where the config maps nothing.
 pub fn host_uid(spec: &Spec, inside: u32) -> Option<u32> {
     outside(&Maps::of(spec).uid, inside)
+}
+
+/// One of newuidmap(1) and newgidmap(1), as the caller finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapTool {
+    /// Its name.
+    pub name: &'static str,
+    /// The file that says which ids it may give.
+    pub grants: &'static str,
+    /// The ids that the caller may have from it.
+    pub ranges: Vec<String>,
+    /// What keeps the caller from getting them.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What the caller can map beyond the own id, for `rrun doctor`.
+pub fn tools() -> [MapTool; 2] {
+    [&newuidmap::UID, &newuidmap::GID].map(|tool| {
+        let (ranges, obstacle) = newuidmap::look(tool);
+        MapTool { name: tool.name, grants: tool.grants, ranges, obstacle }
+    })
 }
 
 /// Outside: writes the maps of the process `pid`, a child that waits and was not waited for, so that the pid is still its.

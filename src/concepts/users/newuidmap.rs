@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
+use crate::host::obstacles::Obstacle;
 use crate::sys::process::prctl;
 
 /// Where they are if PATH does not say: engines may start rrun without one.
@@ -15,9 +16,9 @@ const PLACES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/run/wrappers/
 
 /// One of the two.
 pub(super) struct Tool {
-    name: &'static str,
+    pub(super) name: &'static str,
     field: &'static str,
-    grants: &'static str,
+    pub(super) grants: &'static str,
 }
 
 pub(super) const UID: Tool = Tool { name: "newuidmap", field: "uidMappings", grants: "/etc/subuid" };
@@ -62,7 +63,10 @@ fn explain(tool: &Tool, program: &Path, map: &[[u32; 3]]) -> Option<String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let uid = nix::unistd::getuid().as_raw();
     let Some(user) = user_name(&read("/etc/passwd"), uid) else {
-        return Some(format!("uid {uid} has no line in /etc/passwd, and {} serves only users that have one", tool.name));
+        return Some(format!(
+            "uid {uid} has no line in /etc/passwd, and {} serves only users that have one; add one, or map your own id alone",
+            tool.name
+        ));
     };
     let own = if tool.field == UID.field { uid } else { nix::unistd::getgid().as_raw() };
     let granted = grants(&read(tool.grants), &user, uid);
@@ -77,12 +81,43 @@ fn explain(tool: &Tool, program: &Path, map: &[[u32; 3]]) -> Option<String> {
             tool.grants,
         ));
     }
+    powerless(tool, program)
+}
+
+/// Why it has no privilege to give, as far as that can be seen.
+fn powerless(tool: &Tool, program: &Path) -> Option<String> {
     if prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0).is_ok_and(|set| set == 1) {
-        return Some(format!("rrun was started with no_new_privs, under which {} gets no privilege", tool.name));
+        return Some(format!(
+            "rrun was started with no_new_privs, under which {} gets no privilege; start rrun without it",
+            tool.name
+        ));
     }
     // Some distributions give it a file capability instead.
     let set_id = std::fs::metadata(program).is_ok_and(|m| m.permissions().mode() & 0o4000 != 0);
-    (!set_id).then(|| format!("likely cause: {} lost its setuid bit or capability: reinstall it", program.display()))
+    (!set_id).then(|| format!("likely cause: {} lost its setuid bit or capability; reinstall it", program.display()))
+}
+
+/// What the caller can get from the tool, and what keeps it from getting anything: for `rrun doctor`.
+pub(super) fn look(tool: &Tool) -> (Vec<String>, Option<Obstacle>) {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let uid = nix::unistd::getuid().as_raw();
+    let Some(program) = find(tool.name) else {
+        return (
+            vec![],
+            Some(Obstacle::new(format!("{} is not installed", tool.name), "install the package uidmap (elsewhere shadow-utils)")),
+        );
+    };
+    let user = user_name(&read("/etc/passwd"), uid).unwrap_or_else(|| uid.to_string());
+    let granted = grants(&read(tool.grants), &user, uid);
+    if granted.is_empty() {
+        let fix = format!("root adds the line {user}:100000:65536");
+        return (vec![], Some(Obstacle::new(format!("{} grants {user} nothing", tool.grants), fix)));
+    }
+    let obstacle = powerless(tool, &program).map(|hint| {
+        let (cause, fix) = hint.split_once("; ").unwrap_or((&hint, "reinstall it"));
+        Obstacle::new(cause, fix)
+    });
+    (granted.iter().map(|(first, size)| range(*first, *size)).collect(), obstacle)
 }
 
 fn range(first: u32, size: u64) -> String {
