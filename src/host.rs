@@ -93,7 +93,7 @@ fn is_initial(map: &str) -> bool {
 }
 
 /// The id outside of the user namespace with this map.
-fn outside(map: &str, id: u32) -> Option<u32> {
+pub fn outside(map: &str, id: u32) -> Option<u32> {
     map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace().map(|n| n.parse::<u32>().ok());
         let (inside, outside, size) = (numbers.next()??, numbers.next()??, numbers.next()??);
@@ -256,7 +256,7 @@ impl Resctrl {
     }
 
     /// Finds the first one in the text of mountinfo, and whether bandwidth is held by software.
-    fn mounted(mountinfo: &str) -> Option<(std::path::PathBuf, bool)> {
+    pub fn mounted(mountinfo: &str) -> Option<(std::path::PathBuf, bool)> {
         mountinfo.lines().find_map(|line| {
             let (mount, fs) = line.split_once(" - resctrl ")?;
             let options = fs.split(' ').nth(1).unwrap_or_default();

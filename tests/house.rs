@@ -19,7 +19,7 @@ struct Source {
 /// All Rust files, but not what was built.
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    for room in ["src", "tests", "rootfs-fixtures"] {
+    for room in ["src", "tests", "rootfs-fixtures", "fuzz"] {
         walk(&top().join(room), &mut found);
     }
     found.retain(|path| path.extension().is_some_and(|e| e == "rs"));

@@ -69,9 +69,13 @@ pub fn parse_known(text: &[u8]) -> Result<Spec> {
 pub fn load_process(path: &Path, warnings: &mut Warnings) -> Result<Process> {
     let name = path.file_name().map_or_else(|| "process".into(), |n| shown(&n.to_string_lossy()));
     let text = read(File::open(path).at(|| format!("open {}", path.display()))?, &name)?;
-    let kind =
-        Kind { name: &name, root: "process", repair: |v, notes| repair::process(v, "", notes), is_plain: process_is_plain };
-    parse(&text, &kind, warnings)
+    parse_process(&text, &name, warnings)
+}
+
+/// The same of its text. `name` is what messages call it.
+pub fn parse_process(text: &[u8], name: &str, warnings: &mut Warnings) -> Result<Process> {
+    let kind = Kind { name, root: "process", repair: |v, notes| repair::process(v, "", notes), is_plain: process_is_plain };
+    parse(text, &kind, warnings)
 }
 
 /// Reads the resources of `update --resources`. `name` is what messages call them (`resources.json`, `stdin`).

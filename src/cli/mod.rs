@@ -12,7 +12,7 @@ pub mod table;
 mod typed;
 #[cfg(feature = "workshop")]
 mod understand;
-mod units;
+pub mod units;
 mod update;
 
 use std::ffi::OsString;

@@ -50,7 +50,7 @@ pub fn of(pid: i32) -> Result<Option<Vec<Counters>>> {
 }
 
 /// Two lines of header; then `name: ` and the counters, received before sent. A line that was cut off does not count.
-fn parse(text: &str) -> Vec<Counters> {
+pub fn parse(text: &str) -> Vec<Counters> {
     let line = |line: &str| {
         let (name, numbers) = line.split_once(':')?;
         let numbers: Vec<u64> = numbers.split_whitespace().map_while(|n| n.parse().ok()).collect();

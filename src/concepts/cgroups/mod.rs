@@ -37,6 +37,7 @@ pub use self::join::SubGroup;
 pub use self::oom::OomWatch;
 use self::paths::Group;
 pub use self::record::Record;
+pub use self::systemd::count_messages;
 pub use self::update::Change;
 use self::values::{Occasion, Otherwise, Write};
 use crate::error::{At, Error, Result, Warnings};

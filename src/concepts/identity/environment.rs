@@ -88,7 +88,7 @@ pub(super) fn is_regular(handle: &std::os::fd::OwnedFd) -> Option<()> {
 }
 
 /// The home directory in the first line whose uid is the number `uid`; an empty one counts as none.
-fn home_of(passwd: &[u8], uid: u32) -> Option<&[u8]> {
+pub fn home_of(passwd: &[u8], uid: u32) -> Option<&[u8]> {
     let uid = uid.to_string();
     let mut lines = passwd.split(|b| *b == b'\n').map(|line| line.split(|b| *b == b':').collect::<Vec<_>>());
     let fields = lines.find(|fields| fields.len() >= 6 && fields[2] == uid.as_bytes())?;

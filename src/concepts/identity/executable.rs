@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Executable {
+pub enum Executable {
     /// Nothing in it.
     Empty,
     /// `#!`, the interpreter as the kernel reads it (with a carriage return, if there is one).
@@ -27,7 +27,7 @@ const INTERP: u32 = 3;
 const MOST_HEADERS: u64 = 64;
 
 /// Reads the head of a file; `None` when it cannot be read.
-pub(super) fn examine(file: &File) -> Option<Executable> {
+pub fn examine(file: &File) -> Option<Executable> {
     let mut head = [0u8; HEAD];
     let length = file.read_at(&mut head, 0).ok()?;
     let head = &head[..length];

@@ -28,7 +28,8 @@ use crate::sys::procfs::ProcFs;
 
 pub use diagnose::{LOOK_CALLS, explain_execve};
 pub use directory::enter_cwd;
-pub use environment::finish_environment;
+pub use environment::{finish_environment, home_of};
+pub use executable::{Executable, examine};
 pub use program::find_program;
 
 /// The process to become.

@@ -39,7 +39,7 @@ pub fn apply_affinity(mask: &[u64], pid: i32) -> Result<()> {
 }
 
 /// Reads `0-3,7`.
-pub(super) fn parse(list: &str) -> Result<Vec<u64>> {
+pub fn parse(list: &str) -> Result<Vec<u64>> {
     let bad = || Error::new(format!("invalid list {list:?}: expected numbers and ranges such as 0-3,7"));
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten();
     let mut words = Vec::new();

@@ -17,7 +17,7 @@ use oci_spec::runtime::{
 use crate::error::{At, Error, Result};
 use crate::sys::sched;
 
-pub use masks::{Affinity, affinity, apply_affinity};
+pub use masks::{Affinity, affinity, apply_affinity, parse as parse_list};
 
 /// Scheduling attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

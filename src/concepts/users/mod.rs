@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{At, Error, Result};
 use crate::host::obstacles::Obstacle;
 use crate::host::{Capabilities, Host};
+pub use newuidmap::grants;
 
 /// Bits of the capability sets (linux/capability.h).
 const CAP_SETGID: u8 = 6;

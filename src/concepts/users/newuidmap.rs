@@ -134,7 +134,7 @@ fn user_name(passwd: &str, uid: u32) -> Option<String> {
 }
 
 /// The ranges that a user has, by name or number (subuid(5)): first id and how many.
-fn grants(text: &str, user: &str, uid: u32) -> Vec<(u32, u64)> {
+pub fn grants(text: &str, user: &str, uid: u32) -> Vec<(u32, u64)> {
     let line = |line: &str| {
         let mut fields = line.split(':');
         let who = fields.next()?;

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest message believed; answers here are a few hundred bytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
+/// The length of a header without its fields.
+const HEAD: usize = 16;
+
 /// Message types.
 const CALL: u8 = 1;
 const RETURN: u8 = 2;
@@ -189,15 +192,9 @@ impl Bus {
 
     fn receive(&mut self) -> Result<Message> {
         let at = || "read from D-Bus";
-        let head = self.take(16).at(at)?;
-        let word = |i: usize| u32::from_le_bytes(head[i..i + 4].try_into().expect("four bytes")) as usize;
-        // Header: byte order, type, flags, version, body length, serial, and the length of the fields, which follow.
-        let (body, fields) = (word(4), word(12));
-        if head[0] != b'l' || body > MAX_MESSAGE || fields > MAX_MESSAGE {
-            return Err(Error::new("D-Bus: unexpected kind of message"));
-        }
-        let fields_end = 16 + fields;
-        let rest = self.take(fields_end.next_multiple_of(8) + body - 16).at(at)?;
+        let head = self.take(HEAD).at(at)?;
+        let (fields_end, end) = lengths(&head)?;
+        let rest = self.take(end - HEAD).at(at)?;
         decode(&[head.as_slice(), &rest].concat(), head[1], fields_end)
     }
 
@@ -299,6 +296,30 @@ fn encode(serial: u32, destination: &str, path: &str, interface: &str, method: &
     message.pad(8);
     message.0.extend(body.0);
     message.0
+}
+
+/// Where the header's fields and the whole message end, from its first bytes: byte order, type, flags, version, body length,
+/// serial, and the length of the fields, which follow.
+fn lengths(head: &[u8]) -> Result<(usize, usize)> {
+    let word = |i: usize| u32::from_le_bytes(head[i..i + 4].try_into().expect("four bytes")) as usize;
+    let (body, fields) = (word(4), word(12));
+    if head[0] != b'l' || body > MAX_MESSAGE || fields > MAX_MESSAGE {
+        return Err(Error::new("D-Bus: unexpected kind of message"));
+    }
+    let fields_end = HEAD + fields;
+    Ok((fields_end, fields_end.next_multiple_of(8) + body))
+}
+
+/// Reads the messages in `data`, as they would come from the socket; how many there are. An unfinished one at the end does not count.
+pub fn count_messages(mut data: &[u8]) -> Result<usize> {
+    let mut count = 0;
+    while data.len() >= HEAD {
+        let (fields_end, end) = lengths(&data[..HEAD])?;
+        let Some((message, rest)) = data.split_at_checked(end) else { break };
+        decode(message, message[1], fields_end)?;
+        (count, data) = (count + 1, rest);
+    }
+    Ok(count)
 }
 
 fn decode(data: &[u8], kind: u8, fields_end: usize) -> Result<Message> {

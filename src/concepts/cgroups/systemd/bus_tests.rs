@@ -128,3 +128,13 @@ fn the_version_is_a_number() {
         assert_eq!(bus.version().expect("an answer"), number, "{told}");
     }
 }
+
+#[test]
+fn messages_are_counted_as_they_are_read() {
+    let two = [gone("/a", "done"), gone("/b", "failed")].concat();
+    assert_eq!(count_messages(&two).expect("two"), 2);
+    assert_eq!(count_messages(&two[..two.len() - 1]).expect("one and a part"), 1);
+    let mut huge = two;
+    huge[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    count_messages(&huge).expect_err("a length that is not believed");
+}

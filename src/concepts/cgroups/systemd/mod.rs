@@ -13,6 +13,7 @@ use std::path::Path;
 
 use oci_spec::runtime::Spec;
 
+pub use self::bus::count_messages;
 use self::bus::{Bus, Refusal, refused};
 pub(super) use self::wire::Value;
 use super::{devices, values::Write};
