@@ -35,6 +35,8 @@ case $purpose in
         need mke2fs e2fsprogs
         need ip iproute2
         need tmux tmux
+        # Injects failures of system calls.
+        need strace strace
         # Containers of users without root map ranges of ids by it.
         need newuidmap uidmap
         # The oracle of the seccomp tests.

@@ -18,6 +18,7 @@ mod devices;
 mod doctor;
 mod events;
 mod exec;
+mod faults;
 mod features;
 mod fixtures;
 mod help;

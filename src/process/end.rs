@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::mapped;
 use crate::concepts::cgroups::{self, Freezer};
@@ -64,6 +65,23 @@ pub fn end(state: &State) -> Result<()> {
 /// groups was put there by somebody else, and is not ours to kill.
 fn kill_rest(state: &State) -> Result<()> {
     if state.pid > 0 && state.has_own_pid_namespace() { Ok(()) } else { cgroups::kill_all(&state.cgroups) }
+}
+
+/// Kills a child of rrun and buries it; false if it cannot die now, as in a group that is frozen from above.
+pub(super) fn end_child(child: BorrowedFd) -> bool {
+    // It may be dead already, which is as good.
+    pidfd_signal(child, libc::SIGKILL).ok();
+    let dead = wait_for_end(child, "").is_ok();
+    if dead {
+        // ECHILD: whoever learnt how it died has buried it.
+        waitid(Id::PIDFd(child), WaitPidFlag::WEXITED).ok();
+    }
+    dead
+}
+
+/// The same of one that is not yet known to who undoes things. If it cannot die now, it will once it hears that nobody listens.
+pub(super) fn end_unknown(child: BorrowedFd) {
+    end_child(child);
 }
 
 fn wait_for_end(init: BorrowedFd, id: &str) -> Result<()> {

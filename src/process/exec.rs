@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::announce::Announce;
+use super::end::end_unknown;
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{become_program, fail, ready, take_attributes, take_terminal};
@@ -94,7 +95,7 @@ pub fn exec(
     };
     drop((inner, join, group));
     let (pidfd, pid) = if by_joiner { joiner::take_over(&channel, pidfd)? } else { (pidfd, pid) };
-    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd")?));
+    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd").inspect_err(|_| end_unknown(pidfd.as_fd()))?));
     if pid_flag != 0 && !by_joiner {
         setns(own.as_fd(), pid_flag).at(|| "return to the own PID namespace")?;
     }

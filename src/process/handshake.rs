@@ -15,13 +15,17 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt::ReceiveTimeout};
+use nix::sys::time::TimeVal;
 
 use crate::error::{At, Error, Result};
 use crate::sys::fd::{receive, send};
 
 /// The largest message: a state document with long annotations, or an error.
 const LARGEST: usize = 128 * 1024;
+
+/// After so many seconds without a message the parent looks what holds init up.
+const SILENCE: i64 = 2;
 
 /// One message.
 #[derive(Debug)]
@@ -104,6 +108,7 @@ impl Channel {
     /// Makes the pair: (the parent's end, init's end).
     pub fn pair() -> Result<(Self, Self)> {
         let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).at(|| "socketpair")?;
+        setsockopt(&a, ReceiveTimeout, &TimeVal::new(SILENCE, 0)).at(|| "setsockopt SO_RCVTIMEO")?;
         Ok((Self(a), Self(b)))
     }
 
@@ -119,10 +124,18 @@ impl Channel {
 
     /// The next message; `None` when the other side is gone (died, or became the program).
     pub fn receive(&self) -> Result<Option<(Msg, Option<OwnedFd>)>> {
+        self.receive_while(|| Ok(()))
+    }
+
+    /// The same, but every few seconds of silence it is asked whether there is still hope.
+    pub fn receive_while(&self, hope: impl Fn() -> Result<()>) -> Result<Option<(Msg, Option<OwnedFd>)>> {
         let mut buffer = vec![0; LARGEST];
-        let (size, fd) = match receive(self.0.as_fd(), &mut buffer) {
-            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => (0, None),
-            got => got.at(|| "listen to the other process of the handshake")?,
+        let (size, fd) = loop {
+            match receive(self.0.as_fd(), &mut buffer) {
+                Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => hope()?,
+                Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => break (0, None),
+                got => break got.at(|| "listen to the other process of the handshake")?,
+            }
         };
         if size == 0 {
             return Ok(None);

@@ -14,6 +14,7 @@ use nix::fcntl::OFlag;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::pipe2;
 
+use super::end::end_unknown;
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
 use crate::concepts::{limits, namespaces};
@@ -70,10 +71,13 @@ fn join(birth: &Birth) -> Result<()> {
 /// The parent's side: hears of init, buries the joiner. Returns init's pidfd and pid.
 pub fn take_over(channel: &Channel, joiner: OwnedFd) -> Result<(OwnedFd, i32)> {
     let heard = channel.receive();
-    waitid(Id::PIDFd(joiner.as_fd()), WaitPidFlag::WEXITED).at(|| "wait for the joiner")?;
+    let buried = waitid(Id::PIDFd(joiner.as_fd()), WaitPidFlag::WEXITED).at(|| "wait for the joiner");
     match heard? {
         // The pid the joiner saw may be one of a joined PID namespace; the pidfd tells ours.
-        Some((Msg::Joined(_), Some(pidfd))) => pid_of(&pidfd).map(|pid| (pidfd, pid)),
+        Some((Msg::Joined(_), Some(pidfd))) => {
+            let known = buried.and_then(|_| pid_of(&pidfd)).inspect_err(|_| end_unknown(pidfd.as_fd()));
+            known.map(|pid| (pidfd, pid))
+        }
         Some((Msg::Failed(e), _)) => Err(e.context("unable to start container process: error during container init")),
         _ => Err(Error::new("the joiner died before it made init")),
     }

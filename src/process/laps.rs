@@ -11,17 +11,35 @@ use crate::sys::shared::SharedNumbers;
 
 /// A stopwatch that runs only when asked for: without `--debug` a step costs nothing.
 #[derive(Debug, Default)]
-pub struct Laps(Option<SharedNumbers>);
+pub struct Laps {
+    numbers: Option<SharedNumbers>,
+    /// Where to fail, in builds for tests.
+    #[cfg(debug_assertions)]
+    fault: Option<super::fault::Fault>,
+}
 
 impl Laps {
     /// A running stopwatch, if `on`.
     pub fn new(on: bool) -> Result<Self> {
-        Ok(Self(if on { Some(SharedNumbers::new().at(|| "map a page")?) } else { None }))
+        Ok(Self {
+            numbers: if on { Some(SharedNumbers::new().at(|| "map a page")?) } else { None },
+            #[cfg(debug_assertions)]
+            fault: super::fault::Fault::asked(),
+        })
     }
 
     /// Takes a step and its time. The time is kept whether it worked or not: the last one kept is where it failed.
     pub fn step<T>(&self, step: Step, act: impl FnOnce() -> Result<T>) -> Result<T> {
-        let Some(numbers) = &self.0 else { return act() };
+        #[cfg(debug_assertions)]
+        if let Some(fault) = &self.fault {
+            fault.before(step)?;
+            return self.timed(step, act).and_then(|done| fault.after(step).map(|()| done));
+        }
+        self.timed(step, act)
+    }
+
+    fn timed<T>(&self, step: Step, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(numbers) = &self.numbers else { return act() };
         let start = Instant::now();
         // Execve does not come back: it counts as begun.
         numbers.set(step as usize, 1);
@@ -33,7 +51,7 @@ impl Laps {
 
     /// The lines of `rrun plan` for the steps taken, with their time in microseconds.
     pub fn lines(&self, plan: &Plan) -> Vec<String> {
-        let Some(numbers) = &self.0 else { return vec![] };
+        let Some(numbers) = &self.numbers else { return vec![] };
         let mut lines = Vec::new();
         for step in Step::ALL {
             let time = numbers.get(step as usize);

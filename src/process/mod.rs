@@ -3,6 +3,8 @@
 pub mod announce;
 pub mod end;
 pub mod exec;
+#[cfg(debug_assertions)]
+pub mod fault;
 pub mod foreground;
 pub mod gate;
 pub mod handshake;

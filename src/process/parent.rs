@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use super::announce::Announce;
-use super::end::remove_layers;
+use super::end::{end_child, end_unknown, remove_layers};
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
 use super::init::{self, Birth};
@@ -27,7 +27,7 @@ use crate::error::{At, Error, Result};
 use crate::host::obstacles::refused_clone;
 use crate::plan::{Plan, Step};
 use crate::state::{State, StateDir, Status, start_time};
-use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
+use crate::sys::process::{Cloned, clone3, prctl, setns};
 
 /// A created container, its init waiting.
 #[derive(Debug)]
@@ -73,9 +73,9 @@ impl Drop for Undo {
     fn drop(&mut self) {
         let Some(dir) = self.dir.take() else { return };
         // Each is tried whatever became of the others; the error that led here is the one to report.
-        if let Some(init) = self.init.take() {
-            pidfd_signal(init.as_fd(), libc::SIGKILL).ok();
-            waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED).ok();
+        if self.init.take().is_some_and(|init| !end_child(init.as_fd())) {
+            // What is known of it stays, for `delete --force`.
+            return;
         }
         cgroups::kill_all(&self.cgroups).ok();
         cgroups::remove(&self.cgroups).ok();
@@ -114,10 +114,13 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         state.rdt = undo.rdt.clone();
     }
     let join = laps
-        .step(Step::Cgroups, || cgroups::apply_from_parent(&plan.cgroups))
+        .step(Step::Cgroups, || {
+            let join = cgroups::apply_from_parent(&plan.cgroups)?;
+            state.cgroups.learn(&join);
+            undo.cgroups = state.cgroups.clone();
+            Ok(join)
+        })
         .map_err(|e| e.context("unable to start container process: unable to apply cgroup configuration"))?;
-    state.cgroups.learn(&join);
-    undo.cgroups = state.cgroups.clone();
     if state.cgroups.shared {
         // Written down at once: a `delete --force` from here on must not take the others in the groups for ours.
         save(&undo, &state)?;
@@ -126,7 +129,7 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     let note = made.join.note.take();
     let parent_only = [channel.number(), undo.dir.as_ref().map_or(-1, |d| d.number())];
     let (pidfd, pid) = split(plan, inner, made, &stdio, laps, &channel, parent_only)?;
-    undo.init = Some(pidfd.try_clone().at(|| "duplicate a pidfd")?);
+    undo.init = Some(pidfd.try_clone().at(|| "duplicate a pidfd").inspect_err(|_| end_unknown(pidfd.as_fd()))?);
     (state.pid, state.start_time) = (pid, start_time(pid).unwrap_or(0));
     state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
@@ -236,7 +239,8 @@ fn split(
     drop(birth);
     if let Some(own) = own_pid_namespace {
         // Hooks must run in rrun's own PID namespace again.
-        setns(own.as_fd(), libc::CLONE_NEWPID as u64).at(|| "return to the own PID namespace")?;
+        let returned = setns(own.as_fd(), libc::CLONE_NEWPID as u64).at(|| "return to the own PID namespace");
+        returned.inspect_err(|_| end_unknown(pidfd.as_fd()))?;
     }
     if needs_joiner { joiner::take_over(outer, pidfd) } else { Ok((pidfd, pid)) }
 }
@@ -253,7 +257,7 @@ fn converse(
     let wrap = |e: Error| e.context("unable to start container process: error during container init");
     let mut master = None;
     loop {
-        match channel.receive()? {
+        match channel.receive_while(|| not_frozen(&state.cgroups)).map_err(wrap)? {
             Some((Msg::NeedIdMaps, _)) => {
                 if let Some(users) = &plan.users {
                     users::apply_from_parent(users, pid).map_err(wrap)?;
@@ -282,6 +286,16 @@ fn converse(
             Some(_) => return Err(Error::new("the handshake was disturbed")),
             None => return Err(wrap(died(plan, pidfd))),
         }
+    }
+}
+
+/// Asked while init is silent: in a group that is frozen, itself or from above, it will be for ever.
+fn not_frozen(groups: &cgroups::Record) -> Result<()> {
+    match cgroups::freezer(groups) {
+        Ok(cgroups::Freezer::Frozen) => {
+            Err(Error::new("container init is frozen: its cgroup, or one above it, is").hint("thaw it, then start again"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -329,7 +343,7 @@ impl Created {
 
     /// `run`: waits until init has become the program, then runs the poststart hooks. On failure everything is undone.
     pub fn launch(mut self, plan: &Plan) -> Result<Running> {
-        match self.channel.receive()? {
+        match self.channel.receive_while(|| not_frozen(&self.state.cgroups))? {
             None => {}
             Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
             Some(_) => return Err(Error::new("the handshake was disturbed")),
@@ -361,11 +375,11 @@ impl Running {
         self.notify.map_or(Ok(()), |notify| notify.wait(self.pid, self.pidfd.as_fd()))
     }
 
-    /// Relays and forwards until the program ends; its status, and the state directory to delete.
-    pub fn wait(self, plan: &Plan, foreground: Foreground) -> Result<(i32, Option<StateDir>)> {
+    /// Relays and forwards until the program ends; its status, and the state directory to delete, also if there is no status.
+    pub fn wait(self, plan: &Plan, foreground: Foreground) -> (Result<i32>, Option<StateDir>) {
         let (mut dir, foreground) = (self.dir, foreground.notify(self.notify));
         // The container may live for years; `start` and `delete` must not wait for that.
         dir.iter_mut().for_each(StateDir::release);
-        foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd()).map(|status| (status, dir))
+        (foreground.wait(&plan.stdio, self.stdio, self.master, self.pid, self.pidfd.as_fd()), dir)
     }
 }

@@ -313,7 +313,10 @@ pub fn send_pidfd(path: &Path, kind: &str, pidfd: BorrowedFd) -> Result<()> {
 }
 
 fn connect_to(path: &Path) -> Result<OwnedFd> {
-    socket::connect(SockType::Stream, path).at(|| format!("connect {}", path.display()))
+    socket::connect(SockType::Stream, path).at(|| format!("connect {}", path.display())).map_err(|e| match e.errno() {
+        Some(libc::EAGAIN) => e.hint("somebody listens there, but accepts no connection"),
+        _ => e,
+    })
 }
 
 /// LISTEN_FDS for the process, if descriptors are passed on. LISTEN_PID is 1: the process is alone to see itself so, and

@@ -10,24 +10,20 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, renameat};
-use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
+use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::root::{StateRoot, no_container};
 use super::{State, check_id, files};
 use crate::error::{At, Error, Result};
-use crate::suggest::closest;
 
 /// What engines take for "no such container".
 pub const MISSING: &str = "container does not exist";
-
-/// What engines take for "the id is in use".
-pub const TAKEN: &str = "container with given ID already exists";
 
 /// How long a command waits for another one that holds the container.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,114 +38,37 @@ pub struct StateDir {
     lock: Option<File>,
 }
 
-/// The directory of all containers, checked to be ours.
-#[derive(Debug)]
-pub struct StateRoot {
-    path: PathBuf,
-    dir: OwnedFd,
-}
-
-impl StateRoot {
-    /// Opens it; ENOENT when there is none. Refuses one that others can write: whoever writes there says which pids rrun
-    /// kills and which directories it removes.
-    pub fn open(path: &Path) -> Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = nix::fcntl::open(path, flags, Mode::empty()).at(|| format!("open {}", path.display()))?;
-        let stat = fstat(&dir).at(|| format!("stat {}", path.display()))?;
-        let (me, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        let foreign_group = stat.st_mode & 0o020 != 0 && stat.st_gid != 0 && stat.st_gid != group;
-        if stat.st_mode & 0o002 != 0 || foreign_group {
-            let said = format!("state root {} is writable by others (mode {:04o})", path.display(), stat.st_mode & 0o7777);
-            return Err(Error::new(said)
-                .code("E-ROOTDIR")
-                .hint(format!("chmod go-w {}, or choose another --root", path.display())));
-        }
-        if stat.st_uid != 0 && stat.st_uid != me {
-            let said = format!("state root {} belongs to another user (uid {})", path.display(), stat.st_uid);
-            return Err(Error::new(said).code("E-ROOTDIR").hint("choose another --root"));
-        }
-        Ok(Self { path: path.to_owned(), dir })
-    }
-
-    /// As [`StateRoot::open`], making it (0700) when missing. The sticky bit keeps cleaners of $XDG_RUNTIME_DIR from removing it
-    /// (XDG Base Directory Specification).
-    fn open_or_make(path: &Path) -> Result<Self> {
-        match Self::open(path) {
-            Err(e) if e.errno() == Some(libc::ENOENT) => {}
-            opened => return opened,
-        }
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o1700).create(path);
-        made.at(|| format!("mkdir {}", path.display())).map_err(not_there)?;
-        Self::open(path)
-    }
-
-    /// The names in it that can be ids, sorted.
-    pub fn ids(&self) -> Result<Vec<String>> {
-        let said = || format!("read {}", self.path.display());
-        let dir = openat(&self.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).at(said)?;
-        let mut ids = vec![];
-        for entry in nix::dir::Dir::from_fd(dir).at(said)?.iter() {
-            let entry = entry.at(said)?;
-            let is_dir = entry.file_type().is_none_or(|t| t == nix::dir::Type::Directory);
-            if let Ok(name) = entry.file_name().to_str()
-                && is_dir
-                && check_id(name).is_ok()
-            {
-                ids.push(name.to_owned());
-            }
-        }
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    /// The directory of one container, without lock; else `container does not exist`.
-    pub fn container(&self, id: &str) -> Result<StateDir> {
-        check_id(id)?;
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match openat(&self.dir, id, flags, Mode::empty()) {
-            Ok(dir) => Ok(StateDir { path: self.path.join(id), dir, lock: None }),
-            Err(Errno::ENOENT) => Err(no_container(id, &self.path, &self.ids().unwrap_or_default())),
-            Err(e) => Err(Error::os(format!("open {}", self.path.join(id).display()), e)),
-        }
-    }
-}
-
-/// State cannot be kept at the place.
-fn not_there(e: Error) -> Error {
-    let e = e.code("E-ROOTDIR");
-    match e.errno() {
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            e.hint("state may not be kept there; set XDG_RUNTIME_DIR (a login does), or give --root DIR")
-        }
-        _ => e,
-    }
-}
-
-/// `container does not exist`, and the id that was probably meant.
-fn no_container(id: &str, root: &Path, ids: &[String]) -> Error {
-    let similar = closest(id, ids.iter().map(String::as_str)).map_or_else(String::new, |near| format!(", similar: {near}"));
-    let hint = format!("no container {id} under {}{similar}; rrun list shows those there are", root.display());
-    Error::new(MISSING).code("E-NOID").hint(hint)
-}
-
 impl StateDir {
+    /// The directory behind a handle, not locked.
+    pub(super) fn unlocked(path: PathBuf, dir: OwnedFd) -> Self {
+        Self { path, dir, lock: None }
+    }
+
     /// Claims the id: makes `<root>/<id>` (0700) or fails with `container with given ID already exists`.
     pub fn create(root: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
         let root = StateRoot::open_or_make(root)?;
-        match mkdirat(&root.dir, id, Mode::from_bits_truncate(0o700)) {
-            Err(Errno::EEXIST) => {
-                return Err(Error::new(TAKEN)
-                    .code("E-EXISTS")
-                    .hint(format!("choose another id, or remove it: rrun delete {id}")));
-            }
-            made => made.at(|| format!("mkdir {}", root.path.join(id).display())).map_err(not_there)?,
-        }
-        let mut dir = root.container(id)?;
+        root.make(id)?;
+        // A full disk has room for a directory but not for a file in it: then the id is given back.
+        root.container(id).and_then(Self::locked).inspect_err(|_| root.unmake(id))
+    }
+
+    fn locked(mut self) -> Result<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC;
-        openat(&dir.dir, "lock", flags, Mode::from_bits_truncate(0o600)).at(|| format!("make {}/lock", dir.path.display()))?;
-        dir.acquire()?;
-        Ok(dir)
+        openat(&self.dir, "lock", flags, Mode::from_bits_truncate(0o600)).at(|| format!("make {}/lock", self.path.display()))?;
+        self.acquire().map(|()| self)
+    }
+
+    /// Keeps the claim if what had to be done before anything was made is done; else gives the id back.
+    pub fn claimed_for<T>(self, done: Result<T>) -> Result<(Self, T)> {
+        match done {
+            Ok(done) => Ok((self, done)),
+            Err(e) => {
+                // The error that led here is the one to report.
+                self.remove().ok();
+                Err(e)
+            }
+        }
     }
 
     /// Opens and locks an existing container's directory, else `container does not exist`. Waits for a command that holds
@@ -324,7 +243,9 @@ impl StateDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.is_passing()? => return Err(self.gone()),
             text => text.at(|| "read rrun.json").map_err(damaged)?,
         };
-        let state = files::read_own(&text).map_err(damaged)?;
+        let mut state = files::read_own(&text).map_err(damaged)?;
+        // Groups do not outlive a boot. Whoever is in one of the same name now is not the container's, and not ours to kill.
+        state.cgroups.shared |= state.boot_id != super::boot_id()?;
         if state.id != self.id() {
             return Err(damaged(Error::new("rrun.json speaks of another container")));
         }

@@ -8,6 +8,7 @@
 mod dir;
 mod files;
 mod id;
+mod root;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -22,8 +23,10 @@ use serde_json::json;
 use crate::concepts::{cgroups, layers, mounts, rdt, users};
 use crate::error::{At, Result};
 use crate::sys::process::pidfd_open;
-pub use dir::{MISSING, StateDir, StateRoot, TAKEN};
+pub use dir::{MISSING, StateDir};
+pub use files::{read_like_runc, read_own};
 pub use id::{check_id, id_candidates};
+pub use root::{StateRoot, TAKEN};
 
 /// The lifecycle of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +174,7 @@ pub fn start_time(pid: i32) -> Option<u64> {
 
 /// Field 22 of proc_pid_stat(5). The name in field 2 is chosen by the process and may hold spaces and brackets, so fields
 /// are counted from the last `)` on.
-fn parse_start_time(stat: &[u8]) -> Option<u64> {
+pub fn parse_start_time(stat: &[u8]) -> Option<u64> {
     let after_name = stat.iter().rposition(|b| *b == b')')? + 1;
     let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
     let status = fields.next()?;

@@ -8,11 +8,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, sockopt::SendTimeout};
 use nix::sys::stat::Mode;
+use nix::sys::time::TimeVal;
 
 /// The longest path a socket address holds: 108 bytes with the final NUL.
 const SUN_PATH_MAX: usize = 107;
+
+/// How many seconds the other side may take to accept a connection or to make room for a message.
+const PATIENCE: i64 = 10;
 
 /// socket(2), close-on-exec.
 pub fn unix(kind: SockType) -> io::Result<OwnedFd> {
@@ -33,8 +37,11 @@ pub fn connect_abstract(kind: SockType, name: &[u8]) -> io::Result<OwnedFd> {
     connect_address(kind, &UnixAddr::new_abstract(name)?)
 }
 
+/// Connecting and each later send take at most [`PATIENCE`], then fail with EAGAIN: a listener that accepts nobody would hold its
+/// caller for ever once its queue is full.
 fn connect_address(kind: SockType, address: &UnixAddr) -> io::Result<OwnedFd> {
     let socket = unix(kind)?;
+    setsockopt(&socket, SendTimeout, &TimeVal::new(PATIENCE, 0))?;
     nix::sys::socket::connect(socket.as_raw_fd(), address)?;
     Ok(socket)
 }

@@ -36,6 +36,7 @@ pub struct Setup {
 pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool, journal: &mut Journal) -> Result<Setup> {
     let bundle = bundle::load(args.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
     let host = Host::ask()?;
+    let laps = Laps::new(global.debug)?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
         let state_dir = global.root.join(&id);
         let request = Request {
@@ -61,12 +62,10 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
             Err(e) if args.id.is_none() && e.op_text() == TAKEN => continue,
             dir => {
                 let dir = dir?;
-                if let Err(e) = dir.keep_config(&bundle.text) {
-                    dir.remove()?;
-                    return Err(e);
-                }
+                let kept = dir.keep_config(&bundle.text);
+                let (dir, ()) = dir.claimed_for(kept)?;
                 let announce = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
-                return Ok(Setup { plan, state, dir, announce, laps: Laps::new(global.debug)? });
+                return Ok(Setup { plan, state, dir, announce, laps });
             }
         }
     }

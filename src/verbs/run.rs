@@ -15,11 +15,9 @@ use crate::process::parent;
 pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Outcome> {
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, &args.create, true, !args.detach, journal)?;
     // Signals are blocked before the container exists, so that none is lost that should have reached it.
-    let foreground = if args.detach {
-        None
-    } else {
-        Some(Foreground::begin(!args.no_subreaper)?.kill_command(kill_command(global, &plan.id)))
-    };
+    let foreground = if args.detach { Ok(None) } else { Foreground::begin(!args.no_subreaper).map(Some) };
+    let (dir, foreground) = dir.claimed_for(foreground)?;
+    let foreground = foreground.map(|f| f.kill_command(kill_command(global, &plan.id)));
     let running = parent::create(&mut plan, state, dir, &announce, &laps).and_then(|mut created| {
         tell(&mut created, journal);
         let state = created.state.clone();
@@ -30,11 +28,13 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     // Whoever watches the log learns of them now, not when the container ends.
     journal.succeed();
     let Some(foreground) = foreground else { return running.leave().map(|()| Outcome::default()) };
-    let (status, dir) = running.wait(&plan, foreground)?;
-    if let (false, Some(dir)) = (args.keep, dir) {
-        delete::destroy(dir, &state, journal)?;
-    }
-    Ok(Outcome { status, ..Outcome::default() })
+    let (status, dir) = running.wait(&plan, foreground);
+    let removed = match dir.filter(|_| !args.keep) {
+        Some(dir) => delete::destroy(dir, &state, journal),
+        None => Ok(()),
+    };
+    // Of two errors the first: the second may come from it.
+    status.and_then(|status| removed.map(|()| Outcome { status, ..Outcome::default() }))
 }
 
 /// What ends the container by force, for who has no other terminal at hand to look it up.

@@ -76,6 +76,7 @@ pub fn collect() -> Vec<Trial> {
         crate::doctor::tests(),
         crate::events::tests(),
         crate::exec::tests(),
+        crate::faults::tests(),
         crate::features::tests(),
         crate::fixtures::tests(),
         crate::help::tests(),

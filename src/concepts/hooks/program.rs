@@ -34,7 +34,10 @@ pub(super) fn run_one(hook: &Program, state: &[u8]) -> Result<()> {
     // A group of its own, so that a timeout reaches what the hook itself started.
     command.process_group(0);
     let mut child = command.spawn().at(|| format!("fork/exec {}", hook.path.display()))?;
-    let (status, out, err) = follow(&mut child, hook.timeout)?;
+    // One that cannot be watched must not go on unwatched.
+    let (status, out, err) = follow(&mut child, hook.timeout).inspect_err(|_| {
+        kill_group(&mut child).ok();
+    })?;
     if status.success() {
         return Ok(());
     }
@@ -68,7 +71,6 @@ fn follow(child: &mut Child, timeout: Option<Duration>) -> Result<(ExitStatus, V
     loop {
         let left = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => {
-                kill_group(child)?;
                 return Err(Error::new(format!(
                     "hook ran past specified timeout of {:.1}s",
                     timeout.unwrap_or_default().as_secs_f64()

@@ -6,19 +6,19 @@
 //! container can change between its look and the call, so that a notification is no place for a security decision.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::sys::socket::SockType;
 use serde_json::{Value, json};
 
 use crate::error::{At, Error, Result};
-use crate::sys::fd;
+use crate::sys::{fd, socket};
 
 /// Connects to the agent at `path` and sends it the descriptor `fd` of the process `pid` (as the host sees it). `state` is
 /// the container's state document; `metadata` goes along uninterpreted, unless empty.
 pub fn send_listener(path: &Path, metadata: &str, state: &[u8], pid: i32, fd: BorrowedFd) -> Result<()> {
     let text = process_state(metadata, state, pid).map_err(|e| Error::new(format!("write the container process state: {e}")))?;
-    let socket = UnixStream::connect(path).at(|| format!("connect the seccomp listener {}", path.display()));
+    let socket = socket::connect(SockType::Stream, path).at(|| format!("connect the seccomp listener {}", path.display()));
     let socket = socket.map_err(|e| {
         let error = e.config("linux.seccomp.listenerPath").code("E-SECCOMP");
         error.hint("start the agent that listens there before the container")
