@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing on a Debian machine: setup.sh [run|test]
+# Installs what is missing on a Debian machine: setup.sh [run|test|emulator]
 #
-#   run   what building rrun and running the fixtures needs (default)
-#   test  also what the tests need
+#   run       what building rrun and running the fixtures needs (default)
+#   test      also what the tests need
+#   emulator  also what `scripts/vm.sh --qemu` needs
 #
 # What is there already is left alone; a second run does nothing. Rust is only checked: how it is installed is your choice.
 set -euo pipefail
@@ -28,7 +29,7 @@ need setfattr attr
 need jq jq
 case $purpose in
     run) ;;
-    test)
+    test | emulator)
         need debootstrap debootstrap
         need shellcheck shellcheck
         need xz xz-utils
@@ -42,8 +43,12 @@ case $purpose in
         # The oracle of the seccomp tests.
         /usr/bin/python3 -c 'import seccomp' 2> /dev/null || packages+=(python3-seccomp)
         ;;
-    *) die "unknown purpose $purpose: run or test" ;;
+    *) die "unknown purpose $purpose: run, test or emulator" ;;
 esac
+if [ "$purpose" = emulator ]; then
+    need qemu-system-x86_64 qemu-system-x86
+    need depmod kmod
+fi
 # A busybox that needs a C library cannot live in a root that has none.
 if busybox=$(command -v busybox) && ldd "$busybox" > /dev/null 2>&1; then
     packages+=(busybox-static)

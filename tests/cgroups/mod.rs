@@ -6,6 +6,7 @@ pub mod devices;
 mod hugepages;
 mod limits;
 mod memory;
+mod rdma;
 pub mod scopes;
 mod unified;
 mod view;
@@ -26,6 +27,7 @@ pub fn tests() -> Vec<Test> {
         hugepages::tests(),
         limits::tests(),
         memory::tests(),
+        rdma::tests(),
         scopes::tests(),
         unified::tests(),
         view::tests(),

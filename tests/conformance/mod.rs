@@ -111,8 +111,8 @@ type Results = BTreeMap<String, (String, String)>;
 fn results(file: &Path) -> Option<Results> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = |line: &str| {
-        let mut value: BTreeMap<String, String> = serde_json::from_str(line).expect("a result");
-        let mut take = |key: &str| value.remove(key).unwrap_or_default();
+        let mut value: BTreeMap<String, Value> = serde_json::from_str(line).expect("a result");
+        let mut take = |key: &str| value.remove(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         (take("name"), (take("outcome"), take("reason")))
     };
     Some(text.lines().map(line).collect())

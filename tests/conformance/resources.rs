@@ -98,8 +98,14 @@ pub const ROWS: &[Row] = &[
         "linux.resources.network.priorities[].priority",
         &["!cgroups::limits::a_limit_without_its_controller_is_an_error", "!cgroups::unified::what_v2_lacks_is_an_error"],
     ),
-    ("linux.resources.rdma.*.hcaHandles", &["!cgroups::limits::a_limit_without_its_controller_is_an_error"]),
-    ("linux.resources.rdma.*.hcaObjects", &["!cgroups::limits::a_limit_without_its_controller_is_an_error"]),
+    (
+        "linux.resources.rdma.*.hcaHandles",
+        &["cgroups::rdma::handles_above_the_limit_are_refused", "!cgroups::limits::a_limit_without_its_controller_is_an_error"],
+    ),
+    (
+        "linux.resources.rdma.*.hcaObjects",
+        &["cgroups::rdma::objects_above_the_limit_are_refused", "!cgroups::limits::a_limit_without_its_controller_is_an_error"],
+    ),
     (
         "linux.resources.unified",
         &[

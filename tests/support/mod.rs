@@ -124,17 +124,18 @@ fn trial(test: Test) -> Trial {
     let name = test.name.split_once("::").map_or(test.name, |(_, rest)| rest);
     let body = test.body;
     let run = move || {
+        let start = std::time::Instant::now();
         let result = std::panic::catch_unwind(body).map_err(|cause| {
             let text = cause.downcast_ref::<String>().cloned().or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             Failed::from(text.unwrap_or_else(|| "panicked".to_owned()))
         });
-        note(name, if result.is_ok() { "passed" } else { "failed" }, "");
+        note(name, if result.is_ok() { "passed" } else { "failed" }, "", start.elapsed().as_millis());
         result
     };
     let trial = Trial::test(name, run);
     match (test.lacks)() {
         Some(reason) => {
-            note(name, "skipped", reason);
+            note(name, "skipped", reason, 0);
             trial.with_kind(reason).with_ignored_flag(true)
         }
         None => trial,
@@ -142,9 +143,9 @@ fn trial(test: Test) -> Trial {
 }
 
 /// Appends a line to the file `RRUN_TEST_RESULTS`, from which the table of docs/conformance.md is made.
-fn note(name: &str, outcome: &str, reason: &str) {
+fn note(name: &str, outcome: &str, reason: &str, milliseconds: u128) {
     let Some(path) = std::env::var_os("RRUN_TEST_RESULTS") else { return };
-    let line = format!("{}\n", json!({"name": name, "outcome": outcome, "reason": reason}));
+    let line = format!("{}\n", json!({"name": name, "outcome": outcome, "reason": reason, "ms": milliseconds as u64}));
     let mut file = std::fs::File::options().append(true).create(true).open(path).expect("open RRUN_TEST_RESULTS");
     // One write: tests end in parallel.
     std::io::Write::write_all(&mut file, line.as_bytes()).expect("write RRUN_TEST_RESULTS");
