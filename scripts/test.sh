@@ -1,26 +1,24 @@
 #!/usr/bin/env bash
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
-# the black-box tests here, as root and as a user; then the quickstart; then the black-box tests in a VM with cgroup v2: bare,
-# with systemd; and those of labels with AppArmor and with SELinux.
+# the black-box tests here, as root and as a user; then the quickstart; then the black-box tests in VMs with cgroup v2: bare, with
+# systemd, as a user of systemd; and those of labels with AppArmor and with SELinux. docs/testing.md says what runs where, and how long.
 #
-#   scripts/test.sh [--no-vm] [--whole] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
+#   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
-# --whole adds the VM as a user of systemd, which takes ten minutes more. --update-docs implies it, and writes what the tests
-# said into the table of docs/conformance.md.
+# --update-docs writes what the tests said into the table of docs/conformance.md.
 # Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 vm=yes
-modes=(bare systemd)
 update=no
 filter=()
 for word in "$@"; do
     case $word in
         --no-vm) vm=no ;;
-        --whole) modes=(bare systemd rootless) ;;
-        --update-docs) update=yes modes=(bare systemd rootless) ;;
+        --update-docs) update=yes ;;
+        -*) echo "test.sh: unknown option $word" >&2 && exit 2 ;;
         *) filter+=("$word") ;;
     esac
 done
@@ -28,9 +26,13 @@ done
 [ "$(id -u)" = 0 ] || { echo 'test.sh: must be root: the tests make containers, layers and cgroups' >&2; exit 1; }
 
 log=$(mktemp)
-# One file per section with black-box tests: what each test said.
+# One file per section with black-box tests: what each test said; and what the VMs printed.
 results=$(mktemp -d)
-trap 'rm -rf "$log" "$results"' EXIT
+# The VMs end their own kernels when they are told to stop.
+trap 'kill "${!running[@]}" 2> /dev/null || true; wait; rm -rf "$log" "$results"' EXIT
+trap 'exit 130' INT TERM
+# What runs beside this script: process id → name of the VM.
+declare -A running=()
 status=0
 skipped=()
 section() { printf '\n=== %s\n' "$1" | tee -a "$log"; }
@@ -49,34 +51,67 @@ if [ ${#filter[@]} -eq 0 ]; then
     scripts/quickstart.sh 2>&1 | tee -a "$log" || status=1
 fi
 
-# elsewhere NAME COMMAND…: black-box tests somewhere else, which this machine may be unable to offer (status 77).
-elsewhere() {
-    local name=$1 verdict=0
-    shift
-    section "black-box tests $name"
-    "$@" 2>&1 | tee -a "$log" || verdict=${PIPESTATUS[0]}
-    case $verdict in
+# verdict NAME STATUS: what tests elsewhere ended with, their words being in the log; 77 if this machine cannot offer the place.
+verdict() {
+    case $2 in
         0) ;;
-        77) skipped+=("$name: $(tail -n1 "$log")") ;;
-        *) status=1 ;;
+        77) skipped+=("$1: $(tail -n1 "$log")") ;;
+        *) echo "FAILED: black-box tests $1, status $2" | tee -a "$log" && status=1 ;;
     esac
 }
 
-elsewhere 'as a user' scripts/rootless.sh "${filter[@]}"
+section 'black-box tests as a user'
+code=0
+scripts/rootless.sh "${filter[@]}" 2>&1 | tee -a "$log" || code=${PIPESTATUS[0]}
+verdict 'as a user' "$code"
+
+# start NAME OPTION…: a VM beside the others.
+start() {
+    echo "starting the VM $1"
+    RRUN_TEST_RESULTS=$results/$1 scripts/vm.sh --release --timeout 1800 "${@:2}" > "$results/$1.log" 2>&1 < /dev/null &
+    running[$!]=$1
+}
+
+# finish: waits until one VM has ended, and shows what it said.
+finish() {
+    local code=0 ended name
+    wait -n -p ended "${!running[@]}" || code=$?
+    name=${running[$ended]}
+    unset "running[$ended]"
+    section "black-box tests in a VM, cgroup v2, $name"
+    tee -a "$log" < "$results/$name.log"
+    verdict "in a VM, cgroup v2, $name" "$code"
+}
+
+# Each VM has one CPU, on which a fork costs half of what it costs on two; so as many run at a time as there are CPUs, the long ones
+# first. What needs two CPUs, and says so in its name, runs in one of the short ones.
 if [ "$vm" = no ]; then
     skipped+=('the VM: --no-vm')
 else
-    for mode in "${modes[@]}"; do
-        RRUN_TEST_RESULTS=$results/$mode elsewhere "in a VM, cgroup v2, $mode" scripts/vm.sh "--$mode" "${filter[@]}"
-    done
-    for lsm in apparmor selinux; do
-        RRUN_TEST_RESULTS=$results/$lsm elsewhere "in a VM with $lsm" scripts/vm.sh --lsm "$lsm" "${filter[@]:-lsm::}"
-        # What the bare VM had to skip.
-        [ ! -e "$results/$lsm" ] || grep -v '"outcome":"skipped"' "$results/$lsm" >> "$results/bare" || true
-    done
+    section 'building for the VMs'
+    # Once, before several look for it at a time.
+    code=0
+    scripts/vm.sh --release --prepare 2>&1 | tee -a "$log" || code=${PIPESTATUS[0]}
+    if [ "$code" -ne 0 ]; then
+        verdict 'in a VM' "$code"
+    else
+        for machine in 'systemd --systemd' 'rootless --rootless' 'bare --bare' 'apparmor --lsm apparmor --cpus 2' 'selinux --lsm selinux'; do
+            read -ra words <<< "$machine"
+            only=("${filter[@]}")
+            case ${words[0]} in
+                apparmor) [ ${#only[@]} -gt 0 ] || only=(lsm:: cpus) ;;
+                selinux) [ ${#only[@]} -gt 0 ] || only=(lsm::) ;;
+            esac
+            [ ${#running[@]} -lt "$(nproc)" ] || finish
+            start "${words[@]}" "${only[@]}"
+        done
+        while [ ${#running[@]} -gt 0 ]; do finish; done
+        for lsm in apparmor selinux; do
+            # What the bare VM had to skip.
+            [ ! -e "$results/$lsm" ] || grep -v '"outcome":"skipped"' "$results/$lsm" >> "$results/bare" || true
+        done
+    fi
 fi
-
-[[ " ${modes[*]} " == *rootless* ]] || skipped+=('the VM as a user: not --whole')
 
 if [ "$update" = yes ]; then
     RRUN_UPDATE_DOCS=$results cargo test --quiet --test house conformance || status=1
@@ -84,7 +119,7 @@ fi
 
 section 'result'
 # The runners' own words, and the tests that the host could not carry.
-grep -E '^(===|test result:|     Running|   Doc-tests|[0-9]+ rows FAILED|Linux [0-9])' "$log" | grep -v '=== result' || true
+grep -E '^(===|test result:|     Running|   Doc-tests|[0-9]+ rows FAILED|Linux [0-9]|FAILED:|vm\.sh:)|\.\.\. FAILED$' "$log" | grep -v '=== result' || true
 printf '\nskipped:\n'
 sed -nE 's/^test \[([^]]*)\] +([^ ]*) +\.\.\. ignored.*/\1\t\2/p' "$log" |
     awk -F'\t' '{ names[$1] = names[$1] " " $2; count[$1]++ } END { for (why in names) printf "  %3d × %s:%s\n", count[why], why, names[why] }'

@@ -12,6 +12,7 @@
 #   --cpus N       so many CPUs (default 1: two make every fork and every system call dearer, docs/testing.md)
 #   --release      tests the release build
 #   --timeout SECONDS
+#   --prepare      only makes what is made once: the kernel, the image, the programs
 #
 # The VM is user-mode Linux: a kernel that is a process of this machine, so neither KVM nor an emulator is needed. The
 # kernel is $RRUN_VM_KERNEL, else ../shared/vm/linux-uml-*.xz beside the project, else Debian's package user-mode-linux
@@ -30,6 +31,7 @@ lsm=
 cpus=1
 profile=()
 timeout=1200
+prepare=no
 run=()
 filter=()
 while [ $# -gt 0 ]; do
@@ -39,6 +41,7 @@ while [ $# -gt 0 ]; do
         --lsm) lsm=$2 && shift ;;
         --cpus) cpus=$2 && shift ;;
         --release) profile=(--release) ;;
+        --prepare) prepare=yes ;;
         --timeout) timeout=$2 && shift ;;
         --run) shift && run=("$@") && break ;;
         --) ;;
@@ -93,6 +96,15 @@ else
 fi
 image=$("$root/scripts/vm/image.sh" "$cache") || skip 'its root image could not be built: is the Debian mirror reachable?'
 
+if [ ${#run[@]} -eq 0 ]; then
+    cd "$root"
+    cargo build --quiet "${profile[@]}" --bin rrun --example witness
+    blackbox=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
+    target=$(dirname "$(dirname "$blackbox")")
+    [ ${#profile[@]} -eq 0 ] || target=$(dirname "$target")/release
+fi
+[ "$prepare" = no ] || exit 0
+
 work=$(mktemp -d)
 vm=
 trap 'end_vm; rm -rf "$work"' EXIT
@@ -115,14 +127,9 @@ mkdir "$control"
 : > "$control/results"
 chmod 666 "$control/results"
 if [ ${#run[@]} -eq 0 ]; then
-    cd "$root"
-    cargo build --quiet "${profile[@]}" --bin rrun --example witness
-    built=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
-    target=$(dirname "$(dirname "$built")")
-    [ ${#profile[@]} -eq 0 ] || target=$(dirname "$target")/release
     cp "$target/rrun" "$target/examples/witness" "$control"
     # What is not read need not be copied in: most of a debug build is what debuggers read.
-    strip -o "$control/blackbox" "$built"
+    strip -o "$control/blackbox" "$blackbox"
     # Made here, where a fork is cheap.
     rootfs-fixtures/build.sh "$work/fixtures" "$control/witness" > /dev/null
     tar -C "$work" --xattrs --xattrs-include='*' -cf "$control/fixtures.tar" fixtures
