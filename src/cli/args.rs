@@ -12,6 +12,7 @@ use super::update::UpdateArgs;
 use crate::bundle::template::Profile;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
+use crate::concepts::seccomp::Recorder;
 use crate::style::Looks;
 
 /// What stands before the verb.
@@ -64,6 +65,8 @@ pub struct CreateArgs {
     pub preserve_fds: u32,
     /// `--layer`, `--overlay`, `--overlay-size`, `--keep-layer`.
     pub layers: LayerOptions,
+    /// Who records the calls of the program. No flag of the runtime's: a verb that explains asks for it.
+    pub recorder: Option<Recorder>,
 }
 
 /// The arguments of `run`.

@@ -18,6 +18,8 @@ pub struct Split {
     pub flags: Vec<OsString>,
     /// Everything else.
     pub operands: Vec<OsString>,
+    /// Whether `--` stood before all of it.
+    pub all_behind_dashes: bool,
 }
 
 impl Split {
@@ -44,6 +46,7 @@ pub fn split<'a>(args: &[OsString], known: impl Iterator<Item = &'a Flag> + Clon
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
         if bytes == b"--" {
+            found.all_behind_dashes = found.operands.is_empty();
             break;
         }
         if bytes == b"-" || !bytes.starts_with(b"-") {
@@ -166,6 +169,7 @@ mod tests {
     fn flags_end_at_the_first_operand() {
         let found = run("-d x -d --no-such -- y").expect("parses");
         assert_eq!((found.flags.len(), found.operands.len()), (1, 5));
+        assert!(!found.all_behind_dashes && run("-- -d").expect("parses").all_behind_dashes);
         assert_eq!(run("-- -d").expect("parses").operands, ["-d"]);
         assert_eq!(run("-").expect("parses").operands, ["-"]);
     }

@@ -51,6 +51,12 @@ impl ProcessPlan {
         self.seccomp.as_ref().is_some_and(|s| s.listener().is_some())
     }
 
+    /// Reports to `recorder` each call that the profile lets pass.
+    pub(super) fn report_to(mut self, recorder: &seccomp::Recorder) -> Result<Self> {
+        self.seccomp = Some(seccomp::report(self.seccomp.take(), recorder)?);
+        self.check_filter().map(|()| self)
+    }
+
     /// What rrun certainly calls under the filter.
     fn remaining(&self) -> &'static [(&'static str, i64)] {
         match (self.seccomp_early(), self.has_listener()) {

@@ -147,6 +147,10 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let (console, preserved) = (request.args.console_socket.clone(), request.args.preserve_fds);
     let mut stdio = stdio::plan(process, request.name, request.foreground, console, preserved, request.listen_fds)?;
     stdio.host_uid = users::host_uid(spec, stdio.uid);
+    let mut process = plan_process(spec, process, keyring.as_deref(), own, namespaces.has("user"), &stdio, warnings)?;
+    if let Some(recorder) = &request.args.recorder {
+        process = process.report_to(recorder)?;
+    }
     Ok(Plan {
         id: request.id.to_owned(),
         bundle: request.bundle.path.clone(),
@@ -160,7 +164,7 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
         sysctl: sysctl::plan(spec)?,
         network: network::plan(spec, host)?,
         rdt: rdt::plan(spec, request.id, crate::host::Resctrl::ask)?,
-        process: plan_process(spec, process, keyring.as_deref(), own, namespaces.has("user"), &stdio, warnings)?,
+        process,
         stdio,
         notify: request.notify.clone(),
         hooks,

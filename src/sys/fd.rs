@@ -72,11 +72,15 @@ pub fn cwd() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
 }
 
+/// What [`send`] asks of sendmsg(2): no SIGPIPE, and the end of a record, which each message is. Programs do not combine the two
+/// (on unix sockets the second changes nothing), so that a filter can tell rrun's own messages.
+pub const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_EOR;
+
 /// Sends `data` and up to one descriptor over a unix socket in one message.
 pub fn send(socket: BorrowedFd, data: &[u8], fd: Option<BorrowedFd>) -> io::Result<()> {
     let raw: Vec<RawFd> = fd.iter().map(|f| f.as_raw_fd()).collect();
     let control = if raw.is_empty() { vec![] } else { vec![ControlMessage::ScmRights(&raw)] };
-    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(data)], &control, MsgFlags::MSG_NOSIGNAL, None)?;
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(data)], &control, MsgFlags::from_bits_retain(SEND_FLAGS), None)?;
     Ok(())
 }
 

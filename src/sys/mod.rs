@@ -14,6 +14,7 @@ pub mod netlink;
 pub mod nsfs;
 pub mod process;
 pub mod procfs;
+pub mod ptrace;
 pub mod quota;
 pub mod resolve;
 pub mod sched;

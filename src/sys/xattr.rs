@@ -43,6 +43,17 @@ pub fn get(file: BorrowedFd, name: &CStr) -> io::Result<Vec<u8>> {
     Ok(value)
 }
 
+/// As [`get`] of the file behind an `O_PATH` handle, which is not opened for it: a device stays untouched. Through the host's
+/// /proc, which must be one.
+pub fn get_of_handle(handle: BorrowedFd, name: &CStr) -> io::Result<Vec<u8>> {
+    let path = CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd()))?;
+    let mut value = vec![0u8; LONGEST];
+    // SAFETY: both texts are NUL-terminated; the buffer is ours and as long as we say.
+    let n = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(check(n as libc::c_long)? as usize);
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;

@@ -19,6 +19,8 @@ pub mod spec;
 pub mod start;
 pub mod state;
 #[cfg(feature = "workshop")]
+pub mod trace;
+#[cfg(feature = "workshop")]
 pub mod understand;
 pub mod update;
 pub mod version;
@@ -154,6 +156,8 @@ fn seal_off(verb: &Verb) -> Result<()> {
         Verb::Create(args) => Some(args.preserve_fds),
         Verb::Run(args) => Some(args.create.preserve_fds),
         Verb::Exec(args) => Some(args.preserve_fds),
+        #[cfg(feature = "workshop")]
+        Verb::Understand(cli::Understand::Trace(_)) => Some(0),
         _ => None,
     };
     let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");

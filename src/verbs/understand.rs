@@ -6,12 +6,17 @@
 use crate::cli::{Global, Understand};
 use crate::error::Result;
 use crate::log::Journal;
-use crate::verbs::Outcome;
-use crate::workshop::{completion, doctor, help};
+use crate::verbs::{Outcome, trace};
+use crate::workshop::{completion, diff, doctor, help, stats, tree};
 
 /// Runs one of them.
-pub fn run(global: &Global, verb: &Understand, _journal: &mut Journal) -> Result<Outcome> {
+pub fn run(global: &Global, verb: &Understand, journal: &mut Journal) -> Result<Outcome> {
+    let style = global.looks.stdout();
     Ok(match verb {
+        Understand::Tree(args) => Outcome::print(tree::run(&global.root, args, &style)?),
+        Understand::Diff(args) => Outcome::print(diff::run(&global.root, args, &style)?),
+        Understand::Trace(args) => trace::run(global, args, journal)?,
+        Understand::Stats(args) => Outcome::print(stats::run(&global.root, args, &style, super::print)?),
         Understand::Doctor { json } => {
             let (text, ready) = doctor::run(global, *json)?;
             Outcome { status: i32::from(!ready), text }

@@ -5,6 +5,10 @@
 //! has none of them.
 
 pub mod completion;
+pub mod diff;
 pub mod doctor;
 pub mod help;
 pub mod observed;
+pub mod stats;
+pub mod trace;
+pub mod tree;

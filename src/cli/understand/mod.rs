@@ -4,7 +4,16 @@
 //! their command lines are ours to choose: `--json` wherever there is a table, status 2 for a wrong command line.
 
 mod completion;
+mod diff;
 mod doctor;
+mod stats;
+mod trace;
+mod tree;
+
+pub use diff::DiffArgs;
+pub use stats::{StatsArgs, View as StatsView};
+pub use trace::TraceArgs;
+pub use tree::{TreeArgs, View as TreeView};
 
 use super::Surroundings;
 use super::go_flags::Split;
@@ -13,11 +22,20 @@ use super::typed::Typed;
 use crate::error::Result;
 
 /// Their rows, in the order of the help.
-pub const COMMANDS: &[&Command] = &[&doctor::COMMAND, &completion::COMMAND];
+pub const COMMANDS: &[&Command] =
+    &[&tree::COMMAND, &diff::COMMAND, &trace::COMMAND, &stats::COMMAND, &doctor::COMMAND, &completion::COMMAND];
 
 /// A parsed command that explains.
 #[derive(Debug, Clone)]
 pub enum Understand {
+    /// Show namespaces and processes.
+    Tree(TreeArgs),
+    /// Show what a container changed.
+    Diff(DiffArgs),
+    /// Show which system calls a program uses.
+    Trace(TraceArgs),
+    /// Show what containers use.
+    Stats(StatsArgs),
     /// Whether this host has what containers need.
     Doctor {
         /// `--json`.
@@ -41,8 +59,12 @@ pub enum Understand {
 }
 
 /// Reads the command `name`; `None` if it is none of these.
-pub fn read(name: &str, flags: &Typed, split: &Split, _around: &Surroundings) -> Result<Option<Understand>> {
+pub fn read(name: &str, flags: &Typed, split: &Split, around: &Surroundings) -> Result<Option<Understand>> {
     Ok(Some(match name {
+        "tree" => Understand::Tree(tree::read(flags, split)?),
+        "diff" => Understand::Diff(diff::read(flags, split)?),
+        "trace" => Understand::Trace(trace::read(flags, split, around)?),
+        "stats" => Understand::Stats(stats::read(flags, split)?),
         "doctor" => doctor::read(flags),
         "completion" => completion::read(split)?,
         _ => return Ok(None),

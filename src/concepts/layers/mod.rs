@@ -12,8 +12,9 @@
 mod mount;
 mod writable;
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
@@ -80,6 +81,19 @@ pub struct Record {
     work: Option<PathBuf>,
     /// The directory that was limited: a mount lies on it, or it has a quota.
     limited: Option<PathBuf>,
+    /// The writable layer.
+    #[serde(default)]
+    upper: Option<PathBuf>,
+    /// What lies below it, the topmost first.
+    #[serde(default)]
+    lower: Vec<PathBuf>,
+}
+
+impl Record {
+    /// The writable layer, and the layers below it from the topmost on; `None` when nothing can be written.
+    pub fn writable(&self) -> Option<(&Path, &[PathBuf])> {
+        self.upper.as_deref().map(|upper| (upper, self.lower.as_slice()))
+    }
 }
 
 /// Decides the overlay: none when neither annotations nor options ask for one.
@@ -225,7 +239,9 @@ impl LayersPlan {
             let whole = if upper.kept { upper.upper.clone() } else { self.state.join("layer") };
             limited = upper.size.map(|_| whole);
         }
-        Record { state: self.state.clone(), work, limited }
+        let upper = self.upper.as_ref().map(|upper| upper.upper.clone());
+        let lower = self.lower.iter().map(|l| PathBuf::from(OsStr::from_bytes(l.to_bytes()))).collect();
+        Record { state: self.state.clone(), work, limited, upper, lower }
     }
 
     /// Where the root is attached if somebody outside shall see it.

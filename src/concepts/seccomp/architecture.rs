@@ -167,6 +167,26 @@ pub fn call_names() -> impl Iterator<Item = &'static str> + Clone {
     CALLS.iter().map(|(name, _)| *name)
 }
 
+/// What a call is called whose `seccomp_data` has this architecture and number: the architecture's name, and the call's unless
+/// it is newer than the table. `None` for an architecture that nobody has.
+pub fn call_of(token: u32, number: u32) -> Option<(&'static str, Option<&'static str>)> {
+    // x32 shares its token with x86-64; the bit tells.
+    let x32 = token == X86_TOKEN && number != u32::MAX && number & X32_BIT != 0;
+    let on = ALL.iter().find(|a| a.token == token && (a.column == Column::X32) == x32)?;
+    let name = CALLS.iter().find(|(_, numbers)| Call(numbers).number(on) == Some(number));
+    Some((on.name, name.map(|(name, _)| *name)))
+}
+
+/// The name of the architecture that rrun runs on.
+pub fn native_name() -> &'static str {
+    NATIVE
+}
+
+/// How many calls the native architecture has.
+pub fn call_count() -> usize {
+    CALLS.iter().filter(|(_, numbers)| Call(numbers).number(native()).is_some()).count()
+}
+
 /// A system call by its name, on all architectures at once.
 pub struct Call(&'static [u16; COLUMNS]);
 
@@ -244,6 +264,11 @@ mod tests {
         assert_eq!(number("listns", "s390x"), Some(470));
         assert_eq!(number("accept", "x86"), None);
         assert!(Call::named("no_such_call").is_none());
+        assert_eq!(call_of(X86_TOKEN, 59), Some(("x86_64", Some("execve"))));
+        assert_eq!(call_of(X86_TOKEN, X32_BIT + 520), Some(("x32", Some("execve"))));
+        assert_eq!(call_of(0x4000_0003, 11), Some(("x86", Some("execve"))));
+        assert_eq!(call_of(X86_TOKEN, 5000), Some(("x86_64", None)));
+        assert_eq!(call_of(1, 1), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! CVE-2022-0185 (fsconfig), CVE-2016-0728 (keyctl). Forgetting an architecture opens the same door from the side.
 //!
 //! Read on in this order: `profile` (what config.json says), `architecture` (numbers), `compile` and `conditions` (the
-//! decision), `diagram` (the instructions), `simulate` (running them here), `listener` (verdict "notify").
+//! decision), `diagram` (the instructions), `simulate` (running them here), `listener` (verdict "notify"), `report` (all calls).
 
 mod architecture;
 mod compile;
@@ -14,6 +14,7 @@ mod conditions;
 mod diagram;
 pub mod listener;
 mod profile;
+mod report;
 pub mod simulate;
 
 use std::io;
@@ -27,7 +28,9 @@ use crate::error::{Error, Result, Warnings};
 use crate::suggest::did_you_mean;
 use crate::sys::seccomp::{FLAG_LOG, FLAG_NEW_LISTENER, FLAG_WAIT_KILLABLE_RECV, install, supports_flag};
 
+pub use architecture::{call_count, call_of, native_name};
 pub use listener::send_listener;
+pub use report::{Recorder, report};
 pub use simulate::{Verdict, denied, foretell, notifies, simulate};
 
 /// A compiled filter.

@@ -1,0 +1,104 @@
+//! What `trace` prints: a table with the most frequent call first, or one JSON document with stable keys.
+//!
+//! "First by" is the name that a thread had when it first made the call: it shows which program of a container needs what,
+//! and the runtime's own execve stands there under the runtime's name.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Call;
+use super::notes::{is_network, note};
+use crate::concepts::seccomp::{call_count, call_of};
+
+/// What nobody who reads the table may forget.
+const BANNER: &str = "a trace proves what was used, not what is needed: exercise every feature before you rely on it";
+const SHARED: &str = "routes, rules and connections belong to the network namespace; the code behind these calls, its memory and CPU are the host's";
+
+/// The calls with their names, the most frequent first.
+pub struct Report {
+    rows: Vec<Row>,
+    /// How they were watched.
+    method: &'static str,
+    network_only: bool,
+}
+
+struct Row {
+    arch: &'static str,
+    name: String,
+    note: String,
+    call: Call,
+}
+
+impl Report {
+    /// Of these calls, or of those that concern the network.
+    pub fn new(calls: Vec<Call>, method: &'static str, network_only: bool) -> Self {
+        let row = |call: Call| {
+            let (arch, name) = call_of(call.arch, call.number).unwrap_or(("unknown", None));
+            let name = name.map_or_else(|| format!("call {}", call.number), str::to_owned);
+            Row { arch, note: note(&name, &call.args), name, call }
+        };
+        let mut rows: Vec<Row> = calls.into_iter().map(row).filter(|row| !network_only || is_network(&row.name)).collect();
+        rows.sort_by(|a, b| b.call.count.cmp(&a.call.count).then_with(|| a.name.cmp(&b.name)));
+        Self { rows, method, network_only }
+    }
+
+    fn total(&self) -> u64 {
+        self.rows.iter().map(|row| row.call.count).sum()
+    }
+
+    fn unused(&self) -> usize {
+        let native = self.rows.iter().filter(|row| row.arch == crate::concepts::seccomp::native_name()).count();
+        call_count().saturating_sub(native)
+    }
+
+    /// The table.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let width = self.rows.iter().map(|row| row.label().len()).max().unwrap_or(4).max(4);
+        let by = self.rows.iter().map(|row| row.by().chars().count()).max().unwrap_or(8).max(8);
+        let mut line = |count: &str, name: &str, first: &str, note: &str| {
+            let line = format!("{count:>9}  {name:<width$}  {first:<by$}  {note}");
+            writeln!(text, "{}", line.trim_end()).expect("writing to memory");
+        };
+        line("COUNT", "CALL", "FIRST BY", "NOTE");
+        self.rows.iter().for_each(|row| line(&row.call.count.to_string(), &row.label(), &row.by(), &row.note));
+        let kind = if self.network_only { " network" } else { "" };
+        write!(text, "{} distinct of {}{kind} calls", self.rows.len(), self.total()).expect("writing to memory");
+        if !self.network_only {
+            write!(text, "; {} others never used", self.unused()).expect("writing to memory");
+        }
+        text + "\n" + if self.network_only { SHARED } else { BANNER } + "\n"
+    }
+
+    /// The document. `status` is the program's, if it was ours to run.
+    pub fn json(&self, status: Option<i32>) -> String {
+        let call = |row: &Row| {
+            json!({
+                "name": row.name, "arch": row.arch, "number": row.call.number, "count": row.call.count, "note": row.note,
+                "first": {"comm": row.call.by, "pid": row.call.tid, "args": row.call.args},
+            })
+        };
+        let document: Value = json!({
+            "calls": self.rows.iter().map(call).collect::<Vec<_>>(),
+            "distinct": self.rows.len(), "total": self.total(),
+            "unused": (!self.network_only).then(|| self.unused()), "method": self.method, "network": self.network_only, "status": status, "warning": BANNER,
+        });
+        serde_json::to_string_pretty(&document).expect("JSON has a text") + "\n"
+    }
+}
+
+impl Row {
+    /// The name; with its architecture if that is not ours.
+    fn label(&self) -> String {
+        if self.arch == crate::concepts::seccomp::native_name() {
+            self.name.clone()
+        } else {
+            format!("{}:{}", self.arch, self.name)
+        }
+    }
+
+    fn by(&self) -> String {
+        format!("{} ({})", self.call.by, self.call.tid)
+    }
+}
