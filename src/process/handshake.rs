@@ -13,16 +13,24 @@
 //!
 //! With a `SECCOMP_RET_NOTIFY` filter that is installed last, `SeccompFd` comes after `Ready`.
 
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt::ReceiveTimeout};
 use nix::sys::time::TimeVal;
 
 use crate::error::{At, Error, Result};
 use crate::sys::fd::{receive, send};
 
-/// The largest message: a state document with long annotations, or an error.
+/// The largest message that goes through the socket. A state document may be longer, by its annotations: it then goes as a
+/// file in memory. Cut off, or its length kept in too few bits (CVE-2021-43784), it would say something else.
 const LARGEST: usize = 128 * 1024;
+/// The tag of a message that is in the file that comes with it.
+const IN_FILE: u8 = b'L';
+/// How much of each text of an error crosses; it may quote what the configuration says, and be escaped.
+const TEXT: usize = 6 * 1024;
 
 /// After so many seconds without a message the parent looks what holds init up.
 const SILENCE: i64 = 2;
@@ -69,12 +77,11 @@ impl Msg {
             Self::Joined(pid) => bytes.extend(pid.to_le_bytes()),
             Self::Go(state) => bytes.extend(state),
             Self::Failed(e) => {
-                let parts = (e.op_text(), e.errno(), e.hint_text(), e.code_text(), e.config_text());
+                let parts = (cut(e.op_text()), e.errno(), e.hint_text().map(cut), e.code_text(), e.config_text().map(cut));
                 bytes.extend(serde_json::to_vec(&parts).unwrap_or_default());
             }
             _ => {}
         }
-        bytes.truncate(LARGEST);
         bytes
     }
 
@@ -100,6 +107,10 @@ impl Msg {
     }
 }
 
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT)]
+}
+
 /// One end of the pair.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -119,7 +130,12 @@ impl Channel {
 
     /// Sends one message, with a descriptor if it carries one.
     pub fn send(&self, msg: &Msg, fd: Option<BorrowedFd>) -> Result<()> {
-        send(self.0.as_fd(), &msg.encode(), fd).at(|| "talk to the other process of the handshake")
+        let bytes = msg.encode();
+        let sent = match bytes.len() > LARGEST {
+            true => in_file(&bytes).and_then(|file| send(self.0.as_fd(), &[IN_FILE], Some(file.as_fd()))),
+            false => send(self.0.as_fd(), &bytes, fd),
+        };
+        sent.at(|| "talk to the other process of the handshake")
     }
 
     /// The next message; `None` when the other side is gone (died, or became the program).
@@ -140,7 +156,13 @@ impl Channel {
         if size == 0 {
             return Ok(None);
         }
-        let msg = Msg::decode(&buffer[..size]).ok_or_else(|| Error::new("the handshake was disturbed"))?;
+        let disturbed = || Error::new("the handshake was disturbed");
+        if let ([IN_FILE], Some(file)) = (&buffer[..size], &fd) {
+            let mut whole = vec![];
+            File::from(file.try_clone().at(|| "dup")?).read_to_end(&mut whole).at(|| "read a long message of the handshake")?;
+            return Ok(Some((Msg::decode(&whole).ok_or_else(disturbed)?, None)));
+        }
+        let msg = Msg::decode(&buffer[..size]).ok_or_else(disturbed)?;
         Ok(Some((msg, fd)))
     }
 
@@ -153,9 +175,31 @@ impl Channel {
     }
 }
 
+fn in_file(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create(c"message", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_too_long() {
+        let (parent, init) = Channel::pair().unwrap();
+        let state = vec![b'x'; 3 * LARGEST];
+        parent.send(&Msg::Go(state.clone()), None).unwrap();
+        assert!(init.wait_go().unwrap() == state, "a long state crosses whole");
+        init.send(&Msg::Failed(Error::new("\u{1}".repeat(LARGEST)).hint("h").code("E-X")), None).unwrap();
+        match parent.receive().unwrap() {
+            Some((Msg::Failed(e), None)) => {
+                assert_eq!((e.op_text().len(), e.hint_text(), e.code_text()), (TEXT, Some("h"), Some("E-X")));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn an_error_crosses_whole() {
