@@ -15,6 +15,7 @@ crate::tests![
     a_link_in_place_of_the_null_device_is_no_mask if needs_root,
     masks_cannot_be_taken_off,
     a_container_without_dev_has_masks_too,
+    a_bound_dev_has_no_say_in_masks,
     user_namespaces_have_masks,
 ];
 
@@ -94,6 +95,22 @@ fn a_container_without_dev_has_masks_too() {
     ]);
     assert_eq!(b.run().ok(), "");
     assert!(std::fs::read_dir(&empty).expect("read").next().is_none(), "nothing is made in a /dev of the host");
+}
+
+/// What is called /dev/null in a volume on /dev may be anything, and must not be seen where something is hidden.
+fn a_bound_dev_has_no_say_in_masks() {
+    let mut b = masked(&["cat", "/proc/keys"], &["/proc/keys"], &[]);
+    let dev = b.scratch("dev");
+    std::fs::create_dir(&dev).expect("mkdir");
+    b.config["mounts"] = json!([
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "bind", "source": dev, "options": ["bind"]},
+    ]);
+    std::fs::write(dev.join("null"), "something else\n").expect("write");
+    assert_eq!(b.run().ok(), "");
+    std::fs::remove_file(dev.join("null")).expect("unlink");
+    symlink("/proc/version", dev.join("null")).expect("symlink");
+    assert_eq!(b.run().ok(), "");
 }
 
 fn user_namespaces_have_masks() {

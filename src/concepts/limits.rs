@@ -90,7 +90,7 @@ pub fn apply(plan: &LimitsPlan, proc: &ProcFs) -> Result<()> {
         return Ok(());
     }
     if !plan.early {
-        set_score(plan, proc, c"self/oom_score_adj".into())?;
+        set_score(plan, proc, c"thread-self/oom_score_adj".into())?;
     }
     set_limits(plan, 0)
 }

@@ -16,7 +16,7 @@ use oci_spec::runtime::Spec;
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{make_file, make_node, open};
 use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, set_attributes};
-use crate::sys::procfs::is_procfs_root;
+use crate::sys::procfs::{is_procfs_root, is_sysfs_root};
 use crate::sys::resolve::{Name, Root};
 
 /// maskedPaths and readonlyPaths.
@@ -24,10 +24,34 @@ use crate::sys::resolve::{Name, Root};
 pub struct MasksPlan {
     hidden: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
-    /// The bundle mounts a procfs on /proc: paths below it are those of that procfs, and nothing else's.
-    has_proc: bool,
+    /// The bundle mounts a procfs on /proc, or a sysfs on /sys: paths below are those of that view, and nothing else's.
+    views: Vec<View>,
     /// linux.mountLabel: the SELinux label of what hides directories.
     label: Option<CString>,
+}
+
+/// A view of the kernel at its usual place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Proc,
+    Sys,
+}
+
+impl View {
+    /// Its place, and the type of its mount.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Proc => ("/proc", "proc"),
+            Self::Sys => ("/sys", "sysfs"),
+        }
+    }
+
+    fn is(self, place: BorrowedFd) -> std::io::Result<bool> {
+        match self {
+            Self::Proc => is_procfs_root(place),
+            Self::Sys => is_sysfs_root(place),
+        }
+    }
 }
 
 /// Decides them. That there is a mount namespace for them was checked before (src/plan/rules).
@@ -36,10 +60,16 @@ pub fn plan(spec: &Spec) -> Result<MasksPlan> {
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect::<Vec<_>>();
     let (hidden, read_only) = (paths(linux.masked_paths()), paths(linux.readonly_paths()));
     let mounts = spec.mounts().as_deref().unwrap_or_default();
-    let has_proc = mounts.iter().any(|m| m.destination() == Path::new("/proc") && m.typ().as_deref() == Some("proc"));
+    let mounted = |view: &View| {
+        let (place, kind) = view.names();
+        let asked = hidden.iter().chain(&read_only).any(|p| p.starts_with(place));
+        // The last mount there is the one that is seen.
+        asked && mounts.iter().rfind(|m| m.destination() == Path::new(place)).is_some_and(|m| m.typ().as_deref() == Some(kind))
+    };
+    let views = [View::Proc, View::Sys].into_iter().filter(mounted).collect();
     let label = linux.mount_label().as_deref().filter(|l| !l.is_empty()).map(CString::new).transpose();
     let label = label.map_err(|_| Error::new("it contains a null byte").config("linux.mountLabel"))?;
-    Ok(MasksPlan { hidden, read_only, has_proc, label })
+    Ok(MasksPlan { hidden, read_only, views, label })
 }
 
 /// Hides and write-protects. A missing path is skipped.
@@ -64,32 +94,33 @@ pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
 /// Where paths are looked up.
 struct Places<'a> {
     root: &'a Root,
-    /// The root of the container's procfs.
-    proc: Option<Root>,
+    /// The roots of the container's views of the kernel.
+    views: Vec<(&'static str, Root)>,
 }
 
 impl<'a> Places<'a> {
     /// A root that two containers share can be rearranged by the other: what is called /proc now may be a plain directory,
-    /// in which no mask would be missed. So it is held, and known to be a procfs, before paths below it are looked up.
+    /// in which no mask would be missed. So it is held, and known to be the view, before paths below it are looked up.
     fn open(plan: &MasksPlan, root: &'a Root) -> Result<Self> {
-        let below_proc = |paths: &[PathBuf]| paths.iter().any(|p| p.starts_with("/proc"));
-        if !plan.has_proc || !(below_proc(&plan.hidden) || below_proc(&plan.read_only)) {
-            return Ok(Self { root, proc: None });
-        }
-        let proc = root.resolve_no_follow(Path::new("/proc")).at(|| "open /proc of the container")?;
-        if !is_procfs_root(proc.as_fd()).at(|| "fstatfs /proc of the container")? {
-            return Err(Error::new("/proc of the container is no procfs any more: somebody changes its root file system"));
-        }
-        Ok(Self { root, proc: Some(Root::new(proc)) })
+        let hold = |view: &View| {
+            let (place, kind) = view.names();
+            let found = root.resolve_no_follow(Path::new(place)).at(|| format!("open {place} of the container"))?;
+            match view.is(found.as_fd()).at(|| format!("fstatfs {place} of the container"))? {
+                true => Ok((place, Root::new(found))),
+                false => {
+                    let text = format!("{place} of the container is no {kind} any more: somebody changes its root file system");
+                    Err(Error::new(text))
+                }
+            }
+        };
+        Ok(Self { root, views: plan.views.iter().map(hold).collect::<Result<_>>()? })
     }
 
     /// `None` for a path that is not there.
     fn find(&self, path: &Path) -> Result<Option<OwnedFd>> {
-        let found = match (&self.proc, path.strip_prefix("/proc")) {
-            (Some(proc), Ok(below)) => proc.resolve(below),
-            _ => self.root.resolve(path),
-        };
-        match found {
+        let held = self.views.iter().find_map(|(place, view)| Some((view, path.strip_prefix(place).ok()?)));
+        let (root, below) = held.unwrap_or((self.root, path));
+        match root.resolve(below) {
             Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
             found => found.map(Some).at(|| format!("openat2 {}", path.display())),
         }
@@ -183,12 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_below_a_procfs_are_known() {
+    fn paths_below_a_view_of_the_kernel_are_known() {
         let mut config = json!({"ociVersion": "1.2.0", "linux": {"maskedPaths": ["/proc/keys"], "readonlyPaths": ["/sys"]}});
         let decide = |config: &serde_json::Value| plan(&serde_json::from_value(config.clone()).expect("valid")).expect("a plan");
-        assert!(!decide(&config).has_proc);
-        config["mounts"] = json!([{"destination": "/proc", "type": "proc"}]);
-        assert!(decide(&config).has_proc);
+        assert_eq!(decide(&config).views, []);
+        config["mounts"] = json!([{"destination": "/proc", "type": "proc"}, {"destination": "/sys", "type": "sysfs"}]);
+        assert_eq!(decide(&config).views, [View::Proc, View::Sys]);
         assert_eq!(decide(&config).describe(), ["make /sys read-only", "hide /proc/keys"]);
+        config["linux"]["readonlyPaths"] = json!([]);
+        assert_eq!(decide(&config).views, [View::Proc]);
     }
 }

@@ -216,7 +216,7 @@ pub fn apply_time(plan: &NamespacesPlan, proc: &ProcFs) -> Result<()> {
     if plan.time_offsets.is_none() {
         return Ok(());
     }
-    let file = proc.follow(c"thread-self/ns/time_for_children").at(|| "open time_for_children")?;
+    let file = proc.own_namespace(c"time_for_children").at(|| "open time_for_children")?;
     setns(file.as_fd(), CLONE_NEWTIME).at(|| "enter time namespace")
 }
 

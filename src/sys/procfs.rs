@@ -11,8 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::mount::{Filesystem, clone_tree};
 use super::resolve::openat2;
 
-/// `f_type` of procfs (statfs(2)).
+/// `f_type` of procfs and sysfs (statfs(2)).
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// A handle of a procfs root that was checked to be one.
 #[derive(Debug)]
@@ -25,7 +26,16 @@ pub fn is_procfs(file: BorrowedFd) -> io::Result<bool> {
 
 /// Whether a handle is the root directory of a procfs: inode 1 (PROC_ROOT_INO). A subdirectory bound elsewhere is not.
 pub fn is_procfs_root(dir: BorrowedFd) -> io::Result<bool> {
-    Ok(is_procfs(dir)? && nix::sys::stat::fstat(dir)?.st_ino == 1)
+    is_root_of(dir, PROC_SUPER_MAGIC)
+}
+
+/// Whether a handle is the root directory of a sysfs: inode 1, as of every kernfs.
+pub fn is_sysfs_root(dir: BorrowedFd) -> io::Result<bool> {
+    is_root_of(dir, SYSFS_MAGIC)
+}
+
+fn is_root_of(dir: BorrowedFd, magic: i64) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(dir)?.filesystem_type().0 as i64 == magic && nix::sys::stat::fstat(dir)?.st_ino == 1)
 }
 
 impl ProcFs {
@@ -68,9 +78,10 @@ impl ProcFs {
         Ok(text)
     }
 
-    /// Opens the namespace file `path` (`thread-self/ns/…`), whose last component is a magic link of ours.
-    pub fn follow(&self, path: &CStr) -> io::Result<OwnedFd> {
-        openat2(self.0.as_fd(), path, libc::O_RDONLY, 0, 0)
+    /// Opens the namespace `kind` of the calling thread (`thread-self/ns/KIND`), whose file is a magic link of ours.
+    pub fn own_namespace(&self, kind: &'static CStr) -> io::Result<OwnedFd> {
+        let dir = self.file(c"thread-self/ns", libc::O_PATH | libc::O_DIRECTORY)?;
+        openat2(dir.as_fd(), kind, libc::O_RDONLY, 0, 0)
     }
 
     /// chmod(2) of the file behind an `O_PATH` handle, for kernels without fchmodat2(2).

@@ -104,7 +104,7 @@ pub fn apply_user(plan: &IdentityPlan, proc: &ProcFs) -> Result<()> {
 
 /// Whether the user namespace keeps groups as they are (user_namespaces(7)).
 fn denies_setgroups(proc: &ProcFs) -> bool {
-    proc.read(c"self/setgroups").is_ok_and(|text| text.trim_end() == "deny")
+    proc.read(c"thread-self/setgroups").is_ok_and(|text| text.trim_end() == "deny")
 }
 
 /// EINVAL means that the id is outside the maps.
