@@ -49,6 +49,7 @@ mod rootfs;
 mod rootless;
 mod scheduling;
 mod seccomp;
+mod security;
 mod shell;
 mod signals;
 mod spec;

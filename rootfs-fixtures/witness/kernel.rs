@@ -268,3 +268,48 @@ pub fn window_size() -> Value {
     }
     json!({ "rows": size.ws_row, "columns": size.ws_col })
 }
+
+/// Whether a blocked signal waits.
+pub fn is_pending(signal: Signal) -> bool {
+    // SAFETY: sigset_t is plain data that the kernel fills.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    unsafe { libc::sigpending(&raw mut set) == 0 && libc::sigismember(&raw const set, signal as i32) == 1 }
+}
+
+/// Whether the process could be traced; it is let go at once.
+pub fn trace(pid: i64) -> bool {
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: seizing passes no pointer.
+    if unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid as libc::pid_t, null, null) } != 0 {
+        return false;
+    }
+    // SAFETY: as above; a tracee must be stopped before it can be let go.
+    unsafe {
+        libc::ptrace(libc::PTRACE_INTERRUPT, pid as libc::pid_t, null, null);
+        libc::waitpid(pid as libc::pid_t, std::ptr::null_mut(), libc::__WALL);
+        libc::ptrace(libc::PTRACE_DETACH, pid as libc::pid_t, null, null);
+    }
+    true
+}
+
+/// Whether a byte of the process's memory could be read.
+pub fn peek(pid: i64, address: i64) -> bool {
+    let mut byte = 0u8;
+    let here = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let there = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: 1 };
+    // SAFETY: the kernel stores one byte here and judges the other address itself.
+    unsafe { libc::process_vm_readv(pid as libc::pid_t, &raw const here, 1, &raw const there, 1, 0) == 1 }
+}
+
+/// The timers that the process has: seconds and microseconds of the three interval timers, and the slack of sleeping.
+pub fn timers() -> Value {
+    let left = |which: i64| {
+        // SAFETY: itimerval is plain data that the kernel fills.
+        let mut timer: libc::itimerval = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_getitimer, which, &raw mut timer) };
+        json!([timer.it_value.tv_sec, timer.it_value.tv_usec])
+    };
+    json!({ "interval": [left(0), left(1), left(2)], "slack": prctl(libc::PR_GET_TIMERSLACK) })
+}

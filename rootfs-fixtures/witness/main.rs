@@ -11,11 +11,13 @@
 //!   --mem BYTES           touch so much memory      --fork N   have N children at once
 //!   --sleep               after printing, wait for a signal, print its name and end with status 128+n
 //!   --exit CODE           end with that status
+//! witness attack …        try to harm rrun (attacks.rs)
 //! ```
 #![no_main]
 #![allow(clippy::disallowed_methods, reason = "the witness tries what a container may try")]
 
 mod actions;
+mod attacks;
 mod kernel;
 mod procfs;
 
@@ -55,11 +57,13 @@ const KEYS: &[Key] = &[
     ("no_new_privs", || kernel::prctl(libc::PR_GET_NO_NEW_PRIVS).as_i64().map_or(Value::Null, |v| json!(v == 1))),
     ("seccomp", || procfs::status_number("Seccomp")),
     ("seccomp_filters", || procfs::status_number("Seccomp_filters")),
+    ("attributes", procfs::attributes),
     ("lsm", || procfs::line("/proc/self/attr/current")),
     ("session_keyring", kernel::session_keyring),
     ("dumpable", || kernel::prctl(libc::PR_GET_DUMPABLE)),
     ("parent_death_signal", kernel::parent_death_signal),
     ("signals", procfs::signals),
+    ("timers", kernel::timers),
     ("rlimits", kernel::rlimits),
     ("oom_score_adj", || procfs::number("/proc/self/oom_score_adj")),
     ("scheduler", kernel::scheduler),
@@ -87,6 +91,10 @@ extern "C" fn main() -> libc::c_int {
 }
 
 fn testify(args: &[String]) -> Result<i32, String> {
+    if let Some(("attack", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        say(&attacks::attack(rest)?);
+        return Ok(0);
+    }
     let first_option = args.iter().position(|a| a.starts_with("--")).unwrap_or(args.len());
     let (asked, options) = args.split_at(first_option);
     let actions = actions::parse(options)?;

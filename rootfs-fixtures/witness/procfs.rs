@@ -13,6 +13,12 @@ pub fn line(path: &str) -> Value {
     read(path).map_or(Value::Null, |text| json!(text.trim_end_matches(['\n', '\0'])))
 }
 
+/// What /proc/self/attr says of the label, past and to come: `{"current": …, "exec": …, …}`.
+pub fn attributes() -> Value {
+    let names = ["current", "exec", "fscreate", "keycreate", "prev", "sockcreate"];
+    Value::Object(names.iter().map(|n| ((*n).to_owned(), line(&format!("/proc/self/attr/{n}")))).collect())
+}
+
 /// A file that holds one number.
 pub fn number(path: &str) -> Value {
     read(path).and_then(|text| text.trim().parse::<i64>().ok()).map_or(Value::Null, |n| json!(n))

@@ -148,6 +148,12 @@ pub fn enter(plan: &RootfsPlan, root: &Root) -> Result<()> {
     chdir("/").at(|| "chdir /")
 }
 
+/// Inside, by `exec`: the directory behind the handle becomes `/`, for a container that has nothing but chroot(2).
+pub fn enter_handle(root: BorrowedFd) -> Result<()> {
+    fchdir(root).at(|| "fchdir to the container's root")?;
+    chroot(".").at(|| "chroot")
+}
+
 /// Inside, last: sets what `rootfsPropagation` asks for on the container's `/`, and read-only if `root.readonly`.
 pub fn finish(plan: &RootfsPlan, root: BorrowedFd) -> Result<()> {
     if plan.entry == Entry::Chroot {
@@ -217,6 +223,11 @@ fn explain_pivot(error: Error) -> Error {
 }
 
 impl RootfsPlan {
+    /// Whether mounts are the container's own: it has a mount namespace.
+    pub fn has_mounts(&self) -> bool {
+        self.entry != Entry::Chroot
+    }
+
     fn open(&self, flags: i32) -> Result<OwnedFd> {
         let path = CString::new(self.path.as_os_str().as_encoded_bytes())
             .map_err(|_| Error::new("invalid rootfs: a null byte in root.path").config("root.path"))?;

@@ -14,7 +14,7 @@ use super::init::{become_program, fail, ready, take_attributes, take_terminal};
 use super::joiner;
 use super::laps::Laps;
 use super::stdio::{self, Stdio};
-use crate::concepts::{cgroups, limits, lsm, rdt, scheduling, seccomp, users};
+use crate::concepts::{cgroups, limits, lsm, rdt, rootfs, scheduling, seccomp, users};
 use crate::error::{At, Error, Result};
 use crate::plan::Step;
 use crate::plan::exec::ExecPlan;
@@ -58,6 +58,7 @@ pub fn exec(
 ) -> Result<Executed> {
     let mut stdio = stdio::prepare(&plan.stdio)?;
     let (channel, inner) = Channel::pair()?;
+    let root = root_to_enter(plan, state.pid, init)?;
     prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
     // setns of a PID namespace moves only children: the newcomer is born inside.
     let own = File::open("/proc/self/ns/pid").at(|| "open /proc/self/ns/pid")?;
@@ -89,11 +90,11 @@ pub fn exec(
             } else {
                 drop(group);
             }
-            inside(plan, inner, init, join, &stdio, entered, laps)
+            inside(plan, inner, Way { init, join, entered, root }, &stdio, laps)
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    drop((inner, join, group));
+    drop((inner, join, group, root));
     let (pidfd, pid) = if by_joiner { joiner::take_over(&channel, pidfd)? } else { (pidfd, pid) };
     let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd").inspect_err(|_| end_unknown(pidfd.as_fd()))?));
     if pid_flag != 0 && !by_joiner {
@@ -118,6 +119,19 @@ pub fn exec(
     tell.pid(pid)?;
     undo.0 = None;
     Ok(Executed { pid, pidfd, master, stdio })
+}
+
+/// A container without a mount namespace of its own has a root only by chroot(2): its newcomers must go there too, or they
+/// would see the host's whole tree. `None` where the mount namespace brings the root along.
+fn root_to_enter(plan: &ExecPlan, pid: i32, init: &OwnedFd) -> Result<Option<OwnedFd>> {
+    if plan.namespaces & libc::CLONE_NEWNS as u64 != 0 {
+        return Ok(None);
+    }
+    let path = format!("/proc/{pid}/root");
+    let root = crate::host::host_directory(path.as_ref())?;
+    // Asked after opening: init lives, so the number was still its own.
+    pidfd_signal(init.as_fd(), 0).at(|| format!("open {path}"))?;
+    Ok(Some(root))
 }
 
 fn join_pid(init: &OwnedFd, flag: u64) -> Result<()> {
@@ -158,31 +172,26 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
     }
 }
 
-/// Inside: the short list. `entered`: the kinds of namespaces that this process was born in.
-fn inside(
-    plan: &mut ExecPlan,
-    channel: Channel,
-    init: &OwnedFd,
+/// The way into the container.
+struct Way<'a> {
+    init: &'a OwnedFd,
     join: cgroups::Join,
-    stdio: &Stdio,
+    /// The kinds of namespaces that the process was born in.
     entered: u64,
-    laps: &Laps,
-) -> ! {
-    let made = enter(plan, &channel, init, join, stdio, entered, laps);
+    /// See [`root_to_enter`].
+    root: Option<OwnedFd>,
+}
+
+/// Inside: the short list.
+fn inside(plan: &mut ExecPlan, channel: Channel, way: Way, stdio: &Stdio, laps: &Laps) -> ! {
+    let made = enter(plan, &channel, way, stdio, laps);
     let program = made.and_then(|program| ready(&channel).map(|_| program)).unwrap_or_else(|e| fail(&channel, e));
     let Err(error) = become_program(&plan.process, &channel, &program, laps);
     fail(&channel, error)
 }
 
-fn enter(
-    plan: &mut ExecPlan,
-    channel: &Channel,
-    init: &OwnedFd,
-    join: cgroups::Join,
-    stdio: &Stdio,
-    entered: u64,
-    laps: &Laps,
-) -> Result<std::ffi::CString> {
+fn enter(plan: &mut ExecPlan, channel: &Channel, way: Way, stdio: &Stdio, laps: &Laps) -> Result<std::ffi::CString> {
+    let Way { init, join, entered, root } = way;
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     Foreground::reset_in_child()?;
     // First of all: everything this process does counts against the container's limits.
@@ -205,6 +214,9 @@ fn enter(
         step(Step::Join, &mut || setns(init.as_fd(), others).at(|| "join the container's namespaces"))?;
     }
     close_copy(init.as_raw_fd());
+    if let Some(root) = root {
+        step(Step::EnterRoot, &mut || rootfs::enter_handle(root.as_fd()))?;
+    }
     if plan.namespaces & libc::CLONE_NEWUSER as u64 != 0 {
         step(Step::Users, &mut users::apply)?;
     }

@@ -71,6 +71,8 @@ pub fn run(birth: Birth) -> ! {
     };
     // From here `create` is gone; `start` listens at the gate.
     let passed = laps.step(Step::Gate, || gate::wait(&gate)).unwrap_or_else(|_| exit_now(1));
+    // A directory of a procfs without masks: closed, not merely marked, before the image's program is looked up.
+    drop(gate);
     let Err(error) = launch(plan, &channel, &program, &state, laps);
     passed.fail(&error);
     exit_now(1)
@@ -234,6 +236,8 @@ pub(super) fn become_program(process: &ProcessPlan, channel: &Channel, program: 
 
 fn take_stdio(plan: &Plan, channel: &Channel, stdio: &Stdio, mounted: &mounts::Mounted, root: &Root) -> Result<()> {
     match take_terminal(&plan.stdio, channel, stdio, mounted.pts.as_ref(), root)? {
+        // Without a mount namespace it would be bound on the host, and stay.
+        Some(_) if !plan.rootfs.has_mounts() => Ok(()),
         Some(terminal) => devices::bind_console(mounted.dev.as_ref().map(AsFd::as_fd), root, terminal.as_fd()),
         None => Ok(()),
     }

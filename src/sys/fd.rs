@@ -16,6 +16,13 @@ pub fn cloexec_from(first: RawFd) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
+/// Closes every descriptor from `first` upwards (close_range(2)). Only for the beginning of a program, when none of them is
+/// its own.
+pub fn close_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: no owner of such a descriptor exists yet; what the caller leaked has none in this program.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
 /// As [`cloexec_from`] for a process under a seccomp filter that does not know close_range(2): one by one, up to the limit of
 /// open files.
 fn cloexec_from_filtered(first: RawFd) -> io::Result<()> {

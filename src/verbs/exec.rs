@@ -53,6 +53,8 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     let tell = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
     let laps = Laps::new(global.debug)?;
     let foreground = if args.detach { None } else { Some(Foreground::begin(false)?) };
+    // The newcomer is born among the container's processes: it shall bring no directory of the host (CVE-2016-9962).
+    drop(dir);
     let executed = exec::exec(&mut plan, &state, &init, join, &tell, &laps)?;
     match foreground {
         Some(foreground) => Ok(Outcome { status: executed.wait(&plan, foreground)?, ..Outcome::default() }),

@@ -160,13 +160,14 @@ fn seal_off(verb: &Verb) -> Result<()> {
         Verb::Understand(cli::Understand::Trace(_)) => Some(0),
         _ => None,
     };
-    let mark = |first: u32| fd::cloexec_from(i32::try_from(first).unwrap_or(i32::MAX)).at(|| "close_range");
-    if let Some(preserved) = handed {
-        mark(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3))?;
-        // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
-        return seal::ensure_sealed().at(|| "seal the running program");
-    }
-    mark(3)
+    let Some(preserved) = handed else { return fd::cloexec_from(3).at(|| "close_range") };
+    let first = i32::try_from(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3)).unwrap_or(i32::MAX);
+    fd::cloexec_from(first).at(|| "close_range")?;
+    // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
+    seal::ensure_sealed().at(|| "seal the running program")?;
+    // Where the image was sealed before there was no second execve. Marked alone, they would be open until the container's
+    // own, which resolves its path first: /proc/self/fd/7/bin/sh.
+    fd::close_from(first).at(|| "close_range")
 }
 
 fn surroundings(argv0: &OsString) -> Surroundings {

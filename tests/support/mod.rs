@@ -107,6 +107,7 @@ pub fn collect() -> Vec<Trial> {
         crate::rootless::tests(),
         crate::scheduling::tests(),
         crate::seccomp::tests(),
+        crate::security::tests(),
         crate::shell::tests(),
         crate::signals::tests(),
         crate::spec::tests(),

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Program;
 use crate::error::{At, Error, Result};
-use crate::sys::{fd, process};
+use crate::sys::{fd, process, signals};
 
 /// How often a hook that no pidfd tells of is asked whether it has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -31,6 +31,7 @@ pub(super) fn run_one(hook: &Program, state: &[u8]) -> Result<()> {
     command.stdin(state_file(state)?).stdout(Stdio::piped()).stderr(Stdio::piped());
     // The descriptors that the program will inherit are not close-on-exec any more when startContainer hooks run.
     fd::only_stdio(&mut command);
+    signals::unblocked(&mut command);
     // A group of its own, so that a timeout reaches what the hook itself started.
     command.process_group(0);
     let mut child = command.spawn().at(|| format!("fork/exec {}", hook.path.display()))?;
