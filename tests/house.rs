@@ -3,8 +3,11 @@
 //! Everything here reads text, nothing runs as root. A rule that hurts is changed in docs/architecture.md and here, by a
 //! commit that says why.
 
+#[path = "security/document.rs"]
+mod attacks;
 mod conformance;
 mod flags;
+mod handles;
 
 use std::fs;
 use std::path::{Path, PathBuf};
