@@ -12,7 +12,7 @@ use crate::bundle;
 use crate::cli::{Global, PlanArgs};
 use crate::error::{At, Result};
 use crate::host::Host;
-use crate::log::Journal;
+use crate::log::{Journal, escape};
 use crate::plan::{self, Request, Side, Step};
 
 #[derive(Serialize)]
@@ -53,7 +53,11 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
     let lines: Vec<Line> = lines.collect();
     let text = match args.json {
         true => serde_json::to_string_pretty(&lines).map_err(std::io::Error::from).at(|| "write JSON")? + "\n",
-        false => lines.iter().enumerate().map(|(i, l)| format!("{:3}  {:6}  {}\n", i + 1, l.process, l.text)).collect(),
+        // An engine puts the image's program and variables into the configuration: a terminal would obey what they hold.
+        false => {
+            let line = |(i, l): (usize, &Line)| format!("{:3}  {:6}  {}\n", i + 1, l.process, escape(&l.text));
+            lines.iter().enumerate().map(line).collect()
+        }
     };
     Ok(Outcome { text, ..Outcome::default() })
 }

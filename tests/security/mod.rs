@@ -12,6 +12,7 @@ mod kernel;
 mod links;
 mod messages;
 mod races;
+mod screens;
 mod table;
 mod terminals;
 
@@ -32,6 +33,7 @@ pub fn tests() -> Vec<Test> {
         links::tests(),
         messages::tests(),
         races::tests(),
+        screens::tests(),
         terminals::tests(),
     ];
     classes.into_iter().flatten().chain(own_tests()).collect()
