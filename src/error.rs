@@ -24,12 +24,14 @@ pub struct Error {
     code: Option<&'static str>,
     /// The place in config.json at fault: `mounts[3].source`.
     config: Option<Box<str>>,
+    /// Where that is: `config.json:12:15`.
+    file: Option<Box<str>>,
 }
 
 impl Error {
     /// An error of rrun's own judgement, without a kernel's errno.
     pub fn new(op: impl Into<String>) -> Self {
-        Self { op: op.into(), errno: None, hint: None, code: None, config: None }
+        Self { op: op.into(), errno: None, hint: None, code: None, config: None, file: None }
     }
 
     /// An error whose cause is a failed system call. `err` without an errno (short reads, UTF-8) keeps its text.
@@ -65,6 +67,17 @@ impl Error {
         self
     }
 
+    /// Names the line and column of that place. The first one wins.
+    pub fn file(mut self, place: impl Into<String>) -> Self {
+        self.file.get_or_insert_with(|| place.into().into());
+        self
+    }
+
+    /// The line and column, if they are known.
+    pub fn file_text(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     /// The kernel's errno, if there is one.
     pub fn errno(&self) -> Option<i32> {
         self.errno
@@ -98,7 +111,7 @@ impl Error {
         code: Option<&'static str>,
         config: Option<String>,
     ) -> Self {
-        Self { op, errno, hint: hint.map(Into::into), code, config: config.map(Into::into) }
+        Self { op, errno, hint: hint.map(Into::into), code, config: config.map(Into::into), file: None }
     }
 }
 

@@ -38,6 +38,7 @@ mod masks;
 mod matchers;
 mod mounts;
 mod namespaces;
+mod narrate;
 mod network;
 mod notify;
 mod pause;

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use crate::cgroups::{group, is_v2};
+use serde_json::Value;
+
 use crate::support::*;
 
 crate::tests![
@@ -24,6 +26,8 @@ fn shows_only_the_container() {
     b.run_detached();
     wait_until("three processes", || pids(&b).len() == 3);
     assert!(pids(&b).contains(&b.state()["pid"].as_i64().expect("pid")));
+    let json: Value = serde_json::from_str(&b.rrun(["ps", "--json", &b.id]).ok()).expect("JSON");
+    assert_eq!(json.as_array().map(Vec::len), Some(3));
     let table = b.rrun(["ps", &b.id]).ok();
     assert_eq!((table.lines().count(), table.matches(" sleep 100\n").count()), (4, 2), "{table}");
     assert!(table.lines().next().is_some_and(|l| l.contains("PID")));

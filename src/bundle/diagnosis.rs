@@ -31,6 +31,7 @@ impl Diagnosis {
     pub fn error(self, place: Option<&str>, field: &str) -> Error {
         let text = place.map_or_else(|| self.text.clone(), |place| format!("{} ({place})", self.text));
         let error = Error::new(text).code(self.code).config(field);
+        let error = if let Some(place) = place { error.file(place) } else { error };
         match self.hint {
             Some(hint) => error.hint(hint),
             None => error,

@@ -60,6 +60,25 @@ pub fn load(path: &Path, warnings: &mut Warnings) -> Result<Bundle> {
     Ok(Bundle { path, spec, text })
 }
 
+/// Adds to an error that names a place in config.json its line and column, or those of what it would stand in. Looked up
+/// after the failure; a file that cannot be read by now adds nothing.
+pub fn locate(path: &Path, error: Error) -> Error {
+    let Some(field) = error.config_text().filter(|_| error.file_text().is_none()) else { return error };
+    let parents = field.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| &field[..at]);
+    let wanted: Vec<String> = parents.chain([field]).map(str::to_owned).collect();
+    let found = File::open(path.join("config.json")).ok().and_then(|file| read(file, "config.json").ok()).and_then(|text| {
+        let places = places::scan(&text, &wanted.iter().cloned().collect()).ok()?;
+        wanted
+            .iter()
+            .rev()
+            .find_map(|field| places.found.get(field).map(|(_, value)| format!("config.json:{}:{}", value.line, value.column)))
+    });
+    match found {
+        Some(place) => error.file(place),
+        None => error,
+    }
+}
+
 /// Reads a config.json again that was warned about when its container was made.
 pub fn parse_known(text: &[u8]) -> Result<Spec> {
     parse_spec(text, &mut Warnings::default())
@@ -135,7 +154,10 @@ fn typed<T: DeserializeOwned>(text: &[u8], watch: &Watch) -> serde_json::Result<
 /// Reads a document that is not plainly good: what is wrong with it becomes the error, what is odd becomes warnings.
 fn parse_slowly<T: DeserializeOwned>(text: &[u8], kind: &Kind<T>, warnings: &mut Warnings) -> Result<T> {
     let name = kind.name;
-    let broken = |line: usize, column: usize, what: &str| Error::new(format!("{name}:{line}:{column}: {what}")).code("E-JSON");
+    let broken = |line: usize, column: usize, what: &str| {
+        let place = format!("{name}:{line}:{column}");
+        Error::new(format!("{place}: {what}")).code("E-JSON").file(place)
+    };
     let scan = |wanted| places::scan(text, &wanted).map_err(|b| broken(b.place.line, b.place.column, &b.text));
     let duplicates = scan(HashSet::new())?.duplicates;
     let mut value: Value = serde_json::from_slice(text).map_err(|e| broken(e.line(), e.column(), said(&e.to_string())))?;

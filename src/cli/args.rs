@@ -63,6 +63,8 @@ pub struct CreateArgs {
     pub no_new_keyring: bool,
     /// `--preserve-fds N`.
     pub preserve_fds: u32,
+    /// `--narrate`.
+    pub narrate: bool,
     /// `--layer`, `--overlay`, `--overlay-size`, `--keep-layer`.
     pub layers: LayerOptions,
     /// Who records the calls of the program. No flag of the runtime's: a verb that explains asks for it.
@@ -80,6 +82,8 @@ pub struct RunArgs {
     pub keep: bool,
     /// `--no-subreaper`.
     pub no_subreaper: bool,
+    /// `--exit-style env`: failures of rrun have the statuses of env(1).
+    pub exit_like_env: bool,
 }
 
 /// The arguments of `plan`.

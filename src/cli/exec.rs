@@ -51,6 +51,8 @@ pub struct ExecArgs {
     pub pid_file: Option<PathBuf>,
     /// `--preserve-fds N`.
     pub preserve_fds: u32,
+    /// `--narrate`.
+    pub narrate: bool,
 }
 
 /// Reads them. A program and `--process` exclude each other, and one of them must be there.
@@ -86,6 +88,7 @@ pub(super) fn read(id: String, flags: &Typed, split: &Split, around: &Surroundin
         pidfd_socket: flags.path("pidfd-socket", around)?,
         pid_file: flags.path("pid-file", around)?,
         preserve_fds: flags.number("preserve-fds"),
+        narrate: flags.on("narrate"),
     })
 }
 

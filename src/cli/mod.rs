@@ -173,7 +173,7 @@ pub fn verb(global: &Global, rest: Rest, around: &Surroundings) -> std::result::
     let Some(command) = table::command(&first) else {
         return Err(Refused::new(unknown_command(&first), help::usage(global.name)));
     };
-    read_verb(command, &words, around).map_err(|error| {
+    read_verb(command, &words, around).and_then(|verb| check_narrator(global, verb)).map_err(|error| {
         let status = match command.group {
             _ if command.name == "exec" => 255,
             table::Group::Runtime => 1,
@@ -230,10 +230,10 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
             Verb::Kill(KillArgs { id: id()?, signal, all: flags.on("all") })
         }
         "delete" => Verb::Delete(DeleteArgs { id: id()?, force: flags.on("force") }),
-        "list" => Verb::List(ListArgs { format: format(&flags), quiet: flags.on("quiet") }),
+        "list" => Verb::List(ListArgs { format: format(&flags)?, quiet: flags.on("quiet") }),
         "pause" => Verb::Pause { id: id()? },
         "resume" => Verb::Resume { id: id()? },
-        "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags), options: split.operands[1..].to_vec() }),
+        "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags)?, options: split.operands[1..].to_vec() }),
         "update" => Verb::Update(Box::new(update::read(id()?, &flags, around)?)),
         "events" => Verb::Events(EventsArgs { id: id()?, interval: interval(&flags)?, stats: flags.on("stats") }),
         "spec" => Verb::Spec(spec_args(&flags, around)?),
@@ -250,6 +250,20 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
         #[cfg(not(feature = "workshop"))]
         other => return Err(unknown_command(other)),
     })
+}
+
+/// A log that others decode as JSON line by line must not have a story between its lines.
+fn check_narrator(global: &Global, verb: Verb) -> Result<Verb> {
+    let narrates = match &verb {
+        Verb::Create(args) => args.narrate,
+        Verb::Run(args) => args.create.narrate,
+        Verb::Exec(args) => args.narrate,
+        _ => false,
+    };
+    match narrates && global.log_json {
+        true => Err(Error::new("--narrate contradicts --log-format json").hint("choose one of them")),
+        false => Ok(verb),
+    }
 }
 
 /// runc's words for too few and too many operands.
@@ -271,8 +285,12 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
     }
 }
 
-fn format(flags: &Typed) -> Format {
-    if flags.text("format") == Some("json") { Format::Json } else { Format::Table }
+fn format(flags: &Typed) -> Result<Format> {
+    match (flags.text("format"), flags.on("json")) {
+        (Some("table"), true) => Err(Error::new("--json contradicts --format table").hint("choose one of them")),
+        (Some("json"), _) | (_, true) => Ok(Format::Json),
+        _ => Ok(Format::Table),
+    }
 }
 
 fn interval(flags: &Typed) -> Result<Duration> {
@@ -300,6 +318,7 @@ fn create_args(flags: &Typed, around: &Surroundings) -> Result<CreateArgs> {
         no_pivot: flags.on("no-pivot"),
         no_new_keyring: flags.on("no-new-keyring"),
         preserve_fds: flags.number("preserve-fds"),
+        narrate: flags.on("narrate"),
         layers: LayerOptions {
             layers: flags.paths("layer", around)?,
             overlay: flags.on("overlay"),
@@ -323,7 +342,13 @@ fn run_args(flags: &Typed, split: &Split, around: &Surroundings) -> Result<RunAr
     } else {
         create.id = Some(typed::id(&split.operands[0])?);
     }
-    Ok(RunArgs { create, detach: flags.on("detach"), keep: flags.on("keep"), no_subreaper: flags.on("no-subreaper") })
+    Ok(RunArgs {
+        create,
+        detach: flags.on("detach"),
+        keep: flags.on("keep"),
+        no_subreaper: flags.on("no-subreaper"),
+        exit_like_env: flags.text("exit-style") == Some("env"),
+    })
 }
 
 #[cfg(test)]

@@ -111,6 +111,8 @@ const MAKE: &[Flag] = &[
     flag("no-new-keyring", None, Takes::Nothing, "Keep the caller's session keyring (weaker)"),
 ];
 
+const NARRATE: &[Flag] = &[flag("narrate", None, Takes::Nothing, "Tell on stderr, step by step, what is done")];
+
 const LAYERS: &[Flag] = &[
     flag("layer", None, Takes::Texts("DIR"), "Stack the root from read-only layers, bottom first (repeatable)"),
     flag("overlay", None, Takes::Nothing, "Leave the bundle's rootfs as it is: write to a layer on top of it"),
@@ -122,6 +124,12 @@ const RUN: &[Flag] = &[
     flag("detach", Some('d'), Takes::Nothing, "Return when the program has been started"),
     flag("keep", None, Takes::Nothing, "Keep the state and the cgroup after the program has ended"),
     flag("no-subreaper", None, Takes::Nothing, "Leave the container's orphans to the caller's subreaper"),
+    flag(
+        "exit-style",
+        None,
+        Takes::OneOf(&["runc", "env"]),
+        "Status when rrun fails: runc: 1; env, as env(1): 125, 126 may not be executed, 127 not found [default: runc]",
+    ),
 ];
 
 const EXEC: &[Flag] = &[
@@ -170,6 +178,8 @@ const EVENTS: &[Flag] = &[
 
 const FORMAT: Flag = flag("format", Some('f'), Takes::OneOf(&["table", "json"]), "Form of the output [default: table]");
 
+const JSON: Flag = flag("json", None, Takes::Nothing, "As JSON: --format json");
+
 const NONE: &[&[Flag]] = &[];
 
 const fn runtime(
@@ -211,7 +221,7 @@ const COMMANDS: &[Command] = &[
         (1, 1),
         "Make a container; its program waits for `start`",
         ["@ create web", "@ create --bundle /srv/web --pid-file web.pid web"],
-        &[BUNDLE, STDIO, MAKE, LAYERS],
+        &[BUNDLE, STDIO, NARRATE, MAKE, LAYERS],
     ),
     runtime(
         "exec",
@@ -219,7 +229,7 @@ const COMMANDS: &[Command] = &[
         (1, usize::MAX),
         "Run one more process in a container",
         ["@ exec web ls -l", "@ exec --tty web sh"],
-        &[EXEC, STDIO],
+        &[EXEC, STDIO, NARRATE],
     ),
     runtime("start", "ID", (1, 1), "Let the program of a created container run", ["@ start web", "@ --debug start web"], NONE),
     runtime(
@@ -228,7 +238,7 @@ const COMMANDS: &[Command] = &[
         (1, 1),
         "Create and start a container, and wait for its end",
         ["@ run ./web", "@ run --detach --bundle /srv/web web"],
-        &[BUNDLE, RUN, STDIO, MAKE, LAYERS],
+        &[BUNDLE, RUN, STDIO, NARRATE, MAKE, LAYERS],
     ),
     runtime("state", "ID", (1, 1), "Print the state of a container as JSON", ["@ state web", "@ state web | jq .pid"], NONE),
     runtime(
@@ -237,7 +247,7 @@ const COMMANDS: &[Command] = &[
         (0, 0),
         "List the containers",
         ["@ list", "@ list --format json"],
-        &[&[FORMAT, flag("quiet", Some('q'), Takes::Nothing, "Print only the ids")]],
+        &[&[FORMAT, JSON, flag("quiet", Some('q'), Takes::Nothing, "Print only the ids")]],
     ),
     runtime(
         "ps",
@@ -245,7 +255,7 @@ const COMMANDS: &[Command] = &[
         (1, usize::MAX),
         "List the processes of a container",
         ["@ ps web", "@ ps web -o pid,user,args"],
-        &[&[FORMAT]],
+        &[&[FORMAT, JSON]],
     ),
     runtime(
         "kill",

@@ -72,14 +72,14 @@ fn containerd_and_docker() {
 #[test]
 fn every_flag_of_create_arrives() {
     let line = "create --bundle /b --pid-file p --console-socket /s --pidfd-socket /q --no-pivot --no-new-keyring --preserve-fds 2 \
-                --layer /a,b --layer /c --overlay --overlay-size 8m --keep-layer k c1";
+                --narrate --layer /a,b --layer /c --overlay --overlay-size 8m --keep-layer k c1";
     let (_, Verb::Create(args)) = parse(line) else { panic!("not create") };
     let CreateArgs { id, bundle, console_socket, pidfd_socket, pid_file, no_pivot, no_new_keyring, preserve_fds, .. } = args;
-    let layers = args.layers;
+    let (narrate, layers) = (args.narrate, args.layers);
     assert_eq!((id.as_deref(), args.recorder), (Some("c1"), None));
     let paths = [bundle, console_socket, pidfd_socket, pid_file, layers.keep].map(|p| p.expect("given"));
     assert_eq!(paths.map(|p| p.display().to_string()), ["/b", "/s", "/q", "/work/dir/p", "/work/dir/k"]);
-    assert!(no_pivot && no_new_keyring && layers.overlay);
+    assert!(no_pivot && no_new_keyring && narrate && layers.overlay);
     assert_eq!((preserve_fds, layers.size.as_deref()), (2, Some("8m")));
     assert_eq!(layers.layers, [Path::new("/a,b"), Path::new("/c")]);
 }

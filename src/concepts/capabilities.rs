@@ -102,6 +102,11 @@ pub fn apply(plan: &CapabilitiesPlan) -> Result<()> {
 }
 
 impl CapabilitiesPlan {
+    /// How many are left, of how many the kernel has.
+    pub fn count(&self) -> (u32, u32) {
+        (self.bounding.count_ones(), u32::from(self.last) + 1)
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         let all = u32::from(self.last) + 1;

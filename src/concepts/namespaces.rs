@@ -121,9 +121,14 @@ pub fn apply_from_parent(plan: &NamespacesPlan) -> Result<Opened> {
         open(&join.path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
             .at(|| format!("open {} namespace {}", join.name, join.path.display()))
             .map_err(|e| {
-                e.code("E-NSPATH")
-                    .config("linux.namespaces")
-                    .hint("name the file of a living namespace, such as /proc/PID/ns/net")
+                let e = e.code("E-NSPATH").config("linux.namespaces");
+                match (join.path.strip_prefix("/run/netns"), e.errno()) {
+                    (Ok(name), Some(libc::ENOENT)) => {
+                        let (path, name) = (join.path.display(), name.display());
+                        e.hint(format!("{path} is absent; make it with ip netns add {name}"))
+                    }
+                    _ => e.hint("name the file of a living namespace, such as /proc/PID/ns/net"),
+                }
             })
     };
     let opened = Opened {
@@ -159,7 +164,8 @@ pub fn join(join: &Join, file: &OwnedFd) -> Result<()> {
             .config("linux.namespaces");
         match e.errno() {
             Some(libc::EINVAL) => {
-                e.hint(format!("the file is of another kind than {}, or this process is in it already", join.name))
+                let kind = join.name;
+                e.hint(format!("the file is of another kind, or this process is in it already; name a namespace of type {kind}"))
             }
             _ => e,
         }

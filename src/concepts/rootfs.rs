@@ -217,7 +217,7 @@ fn explain_pivot(error: Error) -> Error {
     match error.errno() {
         Some(libc::EINVAL) => error
             .code("E-PIVOT")
-            .hint("likely cause: the host runs from its initial ramfs, or from a chroot: use --no-pivot, which is weaker"),
+            .hint("likely cause: the host runs from its initial ramfs, or from a chroot; use --no-pivot, which is weaker"),
         _ => error.code("E-PIVOT"),
     }
 }
@@ -263,6 +263,16 @@ impl RootfsPlan {
             ),
             _ => error.config("root.path"),
         }
+    }
+
+    /// The exchange of the root in a few words, for `--narrate`.
+    pub fn story(&self) -> String {
+        let (hidden, call) = match self.entry {
+            Entry::Pivot => (", hid the old one", "pivot_root"),
+            Entry::Stack => (", covered the old one", "--no-pivot, chroot"),
+            Entry::Chroot => ("; the old one stays in reach of root", "chroot"),
+        };
+        format!("made / of {}{hidden} ({call})", self.path.display())
     }
 
     /// The lines of `rrun plan`: attaching, entering, finishing.

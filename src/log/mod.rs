@@ -143,6 +143,7 @@ impl Journal {
         put("code", error.code_text());
         put("hint", harmless_hint(error));
         put("config", error.config_text());
+        put("file", error.file_text());
         if self.json && !warnings.is_empty() {
             let lines: Vec<String> = some_of(warnings).iter().map(|l| escape(l)).collect();
             keys.insert("warnings".to_owned(), json!(lines));

@@ -44,7 +44,7 @@ pub(super) fn three_lines(style: &Style, error: &Error) -> String {
     let mut text = format!("{} {}\n", style.paint(Paint::Bad, "error:"), escape(&error.to_string()));
     let hint = harmless_hint(error).unwrap_or_default();
     let (cause, fix) = hint.split_once("; ").unwrap_or(("", hint));
-    let place = error.config_text().map(|place| format!("config.json, {place}"));
+    let place = error.config_text().map(|place| format!("{}, {place}", error.file_text().unwrap_or("config.json")));
     let cause = match (place, cause) {
         (Some(place), "") => place,
         (Some(place), cause) => format!("{place}: {cause}"),

@@ -10,6 +10,7 @@ pub mod overrides;
 pub mod record;
 pub mod rules;
 mod steps;
+mod story;
 
 pub use steps::{Side, Step};
 

@@ -18,9 +18,21 @@ pub struct Announce {
     pub pid_file: Option<PathBuf>,
     /// `--pidfd-socket`.
     pub pidfd_socket: Option<PathBuf>,
+    /// `--narrate`.
+    pub narrate: bool,
 }
 
 impl Announce {
+    /// Tells what was done, numbered, if that is wanted: in one write(2), before the program can write its first word.
+    pub fn story(&self, lines: impl FnOnce() -> Vec<String>) {
+        if self.narrate {
+            let lines = lines().into_iter().enumerate().map(|(n, line)| format!("{:>2}  {}\n", n + 1, crate::log::escape(&line)));
+            let text: String = lines.collect();
+            // A stderr that is closed is nobody's who wants to read.
+            nix::unistd::write(std::io::stderr(), text.as_bytes()).ok();
+        }
+    }
+
     /// Writes the pid file, if one is wanted.
     pub(super) fn pid(&self, pid: i32) -> Result<()> {
         self.pid_file.as_ref().map_or(Ok(()), |path| write_pid_file(path, pid))

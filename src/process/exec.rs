@@ -109,6 +109,7 @@ pub fn exec(
     }
     // While the program can still be kept from running: a socket that is not there is an error.
     tell.pidfd("setns", pidfd.as_fd())?;
+    tell.story(|| plan.process.story_of_exec(plan.namespaces.count_ones(), state.pid));
     channel.send(&Msg::Go(vec![]), None)?;
     match channel.receive()? {
         None => {}

@@ -49,6 +49,11 @@ impl Laps {
         result
     }
 
+    /// Whether a step was begun; without a running stopwatch nobody knows.
+    pub fn begun(&self, step: Step) -> bool {
+        self.numbers.as_ref().is_some_and(|numbers| numbers.get(step as usize) > 0)
+    }
+
     /// The lines of `rrun plan` for the steps taken, with their time in microseconds.
     pub fn lines(&self, plan: &Plan) -> Vec<String> {
         let Some(numbers) = &self.numbers else { return vec![] };

@@ -147,6 +147,7 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         tell.pid(pid)?;
         tell.pidfd("standard", pidfd.as_fd())
     })?;
+    tell.story(|| plan.story(|_| true));
     channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
     Ok(Created { pid, pidfd, state, master, stdio, note, notify, channel, undo })
 }
@@ -330,7 +331,7 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
         Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => error
             .code("E-MEMLOW")
             .config("linux.resources.memory.limit")
-            .hint(format!("the limit of {limit} bytes is below what a start needs: raise memory.limit")),
+            .hint(format!("the limit of {limit} bytes is below what a start needs; raise memory.limit")),
         _ => error,
     }
 }

@@ -36,7 +36,7 @@ pub struct Setup {
 pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool, journal: &mut Journal) -> Result<Setup> {
     let bundle = bundle::load(args.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
     let host = Host::ask()?;
-    let laps = Laps::new(global.debug)?;
+    let laps = Laps::new(global.debug || args.narrate)?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
         let state_dir = global.root.join(&id);
         let request = Request {
@@ -64,7 +64,8 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
                 let dir = dir?;
                 let kept = dir.keep_config(&bundle.text);
                 let (dir, ()) = dir.claimed_for(kept)?;
-                let announce = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
+                let announce =
+                    Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone(), narrate: args.narrate };
                 return Ok(Setup { plan, state, dir, announce, laps });
             }
         }
@@ -77,6 +78,9 @@ pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, args, false, false, journal)?;
     let created = parent::create(&mut plan, state, dir, &announce, &laps);
     journal.debug_lines(laps.lines(&plan));
+    if created.is_err() {
+        announce.story(|| plan.story(|step| laps.begun(step)));
+    }
     let mut created = created?;
     tell(&mut created, journal);
     created.leave();

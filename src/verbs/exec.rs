@@ -50,7 +50,7 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     }
     let sub = SubGroup::parse_all(&args.cgroups)?;
     let join = cgroups::join(&state.cgroups, &sub, state.pid)?;
-    let tell = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone() };
+    let tell = Announce { pid_file: args.pid_file.clone(), pidfd_socket: args.pidfd_socket.clone(), narrate: args.narrate };
     let laps = Laps::new(global.debug)?;
     let foreground = if args.detach { None } else { Some(Foreground::begin(false)?) };
     // The newcomer is born among the container's processes: it shall bring no directory of the host (CVE-2016-9962).

@@ -30,8 +30,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::{self, Global, Refused, Surroundings, Verb};
-use crate::error::{At, Result};
+use crate::bundle;
+use crate::cli::{self, CreateArgs, Global, Refused, Surroundings, Verb};
+use crate::error::{At, Error, Result};
 use crate::log::{Journal, Wanted};
 use crate::process::stdio;
 use crate::style::Looks;
@@ -70,14 +71,14 @@ pub fn main() -> ExitCode {
     };
     if let Err(error) = seal_off(&verb) {
         open_journal(wanted(&global, false)).fail(&error, None);
-        return failure(&verb);
+        return failure(&verb, &error);
     }
     let wanted = wanted(&global, prints_data(&verb));
     let mut journal = match Journal::open(wanted) {
         Ok(journal) => journal,
         Err(error) => {
             Journal::without_file(wanted).fail(&error, None);
-            return failure(&verb);
+            return failure(&verb, &error);
         }
     };
     conclude(&global, &verb, &mut journal)
@@ -96,21 +97,39 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
         }
         Err(error) => {
             journal.fail(&error, None);
-            failure(verb)
+            failure(verb, &error)
         }
     }
 }
 
-/// Engines tell a failure of `exec` itself from one of its program by this.
-fn failure(verb: &Verb) -> ExitCode {
-    if matches!(verb, Verb::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
+/// Engines tell a failure of `exec` itself from one of its program by this. With `--exit-style env` a failure of `run` has
+/// the status that env(1) and shells have for it.
+fn failure(verb: &Verb, error: &Error) -> ExitCode {
+    match verb {
+        Verb::Exec(_) => ExitCode::from(255),
+        Verb::Run(args) if args.exit_like_env => ExitCode::from(like_env(error)),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// 127: the program was not found. 126: it was found and cannot be executed. 125: anything else.
+fn like_env(error: &Error) -> u8 {
+    let op = error.op_text();
+    let about_program = op.starts_with("exec ") || [": exec ", ": exec: "].iter().any(|word| op.contains(word));
+    match (about_program, error.errno()) {
+        (false, _) => 125,
+        (true, Some(libc::ENOENT | libc::ENOTDIR)) => 127,
+        (true, None) if op.ends_with("executable file not found in $PATH") => 127,
+        (true, _) => 126,
+    }
 }
 
 fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outcome> {
-    let prefixed = |e: crate::error::Error, verb| e.context(format!("{} {verb} failed", global.name));
+    let prefixed = |e: Error, verb| e.context(format!("{} {verb} failed", global.name));
+    let placed = |e: Error, args: &CreateArgs| bundle::locate(args.bundle.as_deref().unwrap_or(Path::new(".")), e);
     match verb {
-        Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(e, "create")),
-        Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(e, "run")),
+        Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(placed(e, args), "create")),
+        Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(placed(e, &args.create), "run")),
         Verb::Exec(args) => exec::run(global, args, journal).map_err(|e| e.context("exec failed")),
         Verb::Start { id } => start::run(global, id, journal),
         Verb::State { id } => state::run(global, id, journal),
@@ -124,7 +143,7 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
         Verb::Events(args) => events::run(global, args, journal, print),
         Verb::Spec(args) => spec::run(global, args, journal),
         Verb::Features => features::run(),
-        Verb::Plan(args) => plan::run(global, args, journal),
+        Verb::Plan(args) => plan::run(global, args, journal).map_err(|e| placed(e, &args.create)),
         #[cfg(feature = "workshop")]
         Verb::Understand(verb) => understand::run(global, verb, journal),
         Verb::Version => Ok(version::run(global)),

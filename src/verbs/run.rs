@@ -24,6 +24,9 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
         created.launch(&plan).map(|running| (running, state))
     });
     journal.debug_lines(laps.lines(&plan));
+    if running.is_err() {
+        announce.story(|| plan.story(|step| laps.begun(step)));
+    }
     let (running, state) = running?;
     // Whoever watches the log learns of them now, not when the container ends.
     journal.succeed();

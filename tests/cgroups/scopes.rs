@@ -261,6 +261,6 @@ fn without_systemd_the_error_says_so() {
     let b = Bundle::new(&["true"]);
     let done = scope(&b, &["run"]);
     done.fails_with("connect to /run/dbus/system_bus_socket: no such file or directory");
-    done.fails_with("systemd does not run here: use the cgroupfs driver");
+    done.fails_with("systemd does not run here; use the cgroupfs driver");
     b.assert_no_trace();
 }

@@ -118,7 +118,7 @@ pub fn plan(spec: &Spec, host: &Host, id: &str, driver: Driver, tolerant: bool, 
     if driver == Driver::Systemd && host.rootless && !host.cgroups.is_unified() {
         return Err(Error::new("cannot use the systemd driver without root on cgroup v1")
             .code("E-DELEGATE")
-            .hint("the user's service manager may only give what cgroup v2 delegates: use the cgroupfs driver, without limits"));
+            .hint("the user's service manager may only give what cgroup v2 delegates; use the cgroupfs driver, without limits"));
     }
     let mut unit = (driver == Driver::Systemd).then(|| systemd::plan(path, id, host.rootless)).transpose()?;
     plan.groups = match &unit {
@@ -337,6 +337,22 @@ impl CgroupsPlan {
     pub fn memory_limit(&self) -> Option<i64> {
         let write = self.writes.iter().find(|w| matches!(w.file.as_str(), "memory.limit_in_bytes" | "memory.max"));
         write.and_then(|w| w.text.parse().ok()).filter(|limit| *limit > 0)
+    }
+
+    /// The group and its limits in a few words, for `--narrate`; `None` without a group.
+    pub fn story(&self) -> Option<String> {
+        let group =
+            self.groups.iter().find(|g| g.is_v2() || g.controllers.iter().any(|c| c == "memory")).or(self.groups.first())?;
+        let limits: Vec<String> = self
+            .writes
+            .iter()
+            .map(|w| {
+                format!("{} {}", w.field.trim_start_matches("linux.resources.").trim_end_matches(".limit"), w.text.trim_end())
+            })
+            .filter(|limit| ["memory ", "pids ", "cpu."].iter().any(|kind| limit.starts_with(kind)))
+            .collect();
+        let limits = if limits.is_empty() { "no limits".to_owned() } else { limits.join(", ") };
+        Some(format!("joined cgroup {} ({limits})", group.dir.display()))
     }
 
     /// The lines of `rrun plan`.

@@ -121,14 +121,14 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
             e.code("E-MEMLOW").hint("the group uses more than that now; raise memory.limit")
         }
         Some(libc::EINVAL) if name.starts_with("memory.") && name.ends_with("limit_in_bytes") => {
-            e.hint("memory may not exceed memory and swap together: give both limits at once")
+            e.hint("memory may not exceed memory and swap together; give both limits at once")
         }
         Some(libc::EINVAL | libc::ERANGE | libc::EACCES) if name == "cpuset.cpus" || name == "cpuset.mems" => {
             // The root group of v2 only has the second file.
             let above = path.parent().and_then(Path::parent);
             let has = [name.clone(), format!("{name}.effective")].iter().find_map(|f| read(&above?.join(f)).ok());
             match has.filter(|s| !s.is_empty()) {
-                Some(has) => e.code("E-CPUSET").hint(format!("the group above has {has}")),
+                Some(has) => e.code("E-CPUSET").hint(format!("the group above has {has}; name those alone")),
                 None => e.code("E-CPUSET"),
             }
         }

@@ -115,6 +115,11 @@ fn unmapped(error: Error, field: &str) -> Error {
 }
 
 impl IdentityPlan {
+    /// The user inside.
+    pub fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
     /// The lines of `rrun plan`: the working directory, the user, the program.
     pub fn describe(&self) -> [String; 3] {
         let groups: Vec<String> = self.groups.iter().map(Gid::to_string).collect();

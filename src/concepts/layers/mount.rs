@@ -32,7 +32,7 @@ pub(super) fn mount(plan: &LayersPlan, upper: Option<Prepared>) -> Result<OwnedF
 fn open(path: &CStr) -> Result<OwnedFd> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     openat2(cwd(), path, flags, 0, 0).at(|| format!("open layer {}", path.to_string_lossy())).map_err(|e| match e.errno() {
-        Some(libc::ENOENT) => e.hint("the layer is absent on the host: create it, or correct the list"),
+        Some(libc::ENOENT) => e.hint("the layer is absent on the host; create it, or correct the list"),
         _ => e,
     })
 }

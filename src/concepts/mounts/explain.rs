@@ -42,27 +42,27 @@ fn hint(mount: &Mount, error: Error) -> Error {
     let field = &mount.field;
     match (&mount.act, call.as_str(), error.errno()) {
         (Act::Bind(bind), "open_tree" | "open", Some(libc::ENOENT)) => {
-            let hint = format!("{field}.source {} is absent on the host: create it, or correct the source", bind.path());
+            let hint = format!("{field}.source {} is absent on the host; create it, or correct the source", bind.path());
             error.config(format!("{field}.source")).hint(hint)
         }
         (Act::Bind(_), "mount_setattr", Some(libc::EPERM)) => {
-            error.hint("the mount of the source has flags that may not be taken off here: keep its ro, nosuid, nodev and noexec")
+            error.hint("the mount of the source has flags that may not be taken off here; keep its ro, nosuid, nodev and noexec")
         }
         (Act::Bind(_), "mount_setattr", Some(libc::EINVAL)) => {
-            error.hint("the filesystem of the source may not support id-mapped mounts: leave the mappings out")
+            error.hint("the filesystem of the source may not support id-mapped mounts; leave the mappings out")
         }
         (Act::Bind(_), "move_mount", Some(libc::ENOTDIR)) => {
-            error.hint("one of source and destination is a file, the other a folder: make both the same kind")
+            error.hint("one of source and destination is a file, the other a folder; make both the same kind")
         }
         (Act::Remount { .. }, "mount_setattr", Some(libc::EINVAL)) => {
-            error.hint("nothing is mounted there: a remount changes what an earlier entry mounted")
+            error.hint("nothing is mounted there; mount it in an earlier entry: a remount only changes it")
         }
         (_, "make", Some(libc::EROFS)) => error.code("E-MOUNTPOINT").hint(format!(
-            "{} is absent and the root file system cannot be written: create it in the image",
+            "{} is absent and the root file system cannot be written; create it in the image",
             mount.destination.display()
         )),
         (Act::New(new), "fsopen", Some(libc::ENODEV)) => {
-            let hint = format!("this kernel has no file system {}: correct {field}.type, or add `rbind`", new.describe());
+            let hint = format!("this kernel has no file system {}; correct {field}.type, or add `rbind`", new.describe());
             error.config(format!("{field}.type")).hint(hint)
         }
         (Act::New(new), "fsopen" | "fsmount" | "fsconfig", Some(libc::EPERM)) => refused(new.describe().as_str(), error),
@@ -74,14 +74,14 @@ fn hint(mount: &Mount, error: Error) -> Error {
 fn refused(fstype: &str, error: Error) -> Error {
     match fstype {
         "proc" => error.code("E-PROC").hint(
-            "a fresh procfs needs a pid namespace of the container's own and an outer /proc without masks: add \
+            "a fresh procfs needs a pid namespace of the container's own and an outer /proc without masks; add \
              {\"type\":\"pid\"} to linux.namespaces, or start the outer container with an unmasked /proc",
         ),
         "sysfs" => error.code("E-SYSFS").hint(
-            "sysfs needs a net namespace that the container's user namespace owns: add {\"type\":\"network\"} to \
+            "sysfs needs a net namespace that the container's user namespace owns; add {\"type\":\"network\"} to \
              linux.namespaces, or bind /sys read-only",
         ),
-        "mqueue" => error.hint("mqueue needs an ipc namespace of the container's own: add {\"type\":\"ipc\"}"),
+        "mqueue" => error.hint("mqueue needs an ipc namespace of the container's own; add {\"type\":\"ipc\"}"),
         _ => error,
     }
 }
@@ -92,7 +92,7 @@ fn misspelt(mount: &Mount, new: &super::filesystem::New, error: Error) -> Error 
     let key = option.split('=').next().unwrap_or_default();
     match closest(key, NAMES.into_iter().chain(USUAL)) {
         Some(known) => {
-            let hint = format!("unknown option `{key}` was passed to {} as data: did you mean {known}?", new.describe());
+            let hint = format!("unknown option `{key}` was passed to {} as data; did you mean {known}?", new.describe());
             // It is nearer to the cause than what the kernel says.
             let plain = Error::from_parts(error.op_text().to_owned(), error.errno(), None, None, None);
             plain.hint(hint).config(format!("{}.options", mount.field))

@@ -167,7 +167,7 @@ pub fn apply() -> Result<()> {
 }
 
 fn unmapped(e: Error) -> Error {
-    e.code("E-IDMAP").config("linux.uidMappings").hint("map id 0 of the container: rrun sets the container up as its root")
+    e.code("E-IDMAP").config("linux.uidMappings").hint("rrun sets the container up as its root; map id 0 of the container")
 }
 
 impl UsersPlan {

@@ -63,7 +63,7 @@ fn bus(host: &Host) -> Check {
     if !host.rootless {
         return match Path::new("/run/systemd/private").exists() || Path::new("/run/dbus/system_bus_socket").exists() {
             true => Check::good(ID, "systemd can be asked for scopes: --systemd-cgroup works"),
-            false => Check::absent(ID, "systemd does not run here: use the cgroupfs driver"),
+            false => Check::absent(ID, "systemd does not run here; use the cgroupfs driver"),
         };
     }
     let dir = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();

@@ -81,9 +81,9 @@ impl Bus {
     /// Connects to the service manager of the system, or with `user` to the caller's own.
     pub fn connect(user: bool) -> Result<Self> {
         let hint = if user {
-            "the user's bus is missing: install dbus-user-session and log in anew, or use the cgroupfs driver"
+            "the user's bus is missing; install dbus-user-session and log in anew, or use the cgroupfs driver"
         } else {
-            "systemd does not run here: use the cgroupfs driver"
+            "systemd does not run here; use the cgroupfs driver"
         };
         let mut last = Error::new("connect to systemd: no address is known");
         for (path, bus) in addresses(user) {
