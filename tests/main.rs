@@ -19,6 +19,7 @@ mod diff;
 mod doctor;
 mod events;
 mod exec;
+mod explain;
 mod faults;
 mod features;
 mod fixtures;

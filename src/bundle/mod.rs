@@ -84,6 +84,11 @@ pub fn parse_known(text: &[u8]) -> Result<Spec> {
     parse_spec(text, &mut Warnings::default())
 }
 
+/// As [`parse_known`], with what it is warned about.
+pub fn parse_noting(text: &[u8], warnings: &mut Warnings) -> Result<Spec> {
+    parse_spec(text, warnings)
+}
+
 /// Reads the process file of `exec --process`.
 pub fn load_process(path: &Path, warnings: &mut Warnings) -> Result<Process> {
     let name = path.file_name().map_or_else(|| "process".into(), |n| shown(&n.to_string_lossy()));

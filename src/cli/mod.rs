@@ -35,7 +35,7 @@ pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 #[cfg(feature = "workshop")]
-pub use understand::{DiffArgs, StatsArgs, StatsView, TraceArgs, TreeArgs, TreeView, Understand};
+pub use understand::{DiffArgs, ExplainArgs, StatsArgs, StatsView, TraceArgs, TreeArgs, TreeView, Understand};
 pub use update::{Resources, UpdateArgs};
 
 /// What the meaning of a command line depends on beside its words.

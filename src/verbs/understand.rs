@@ -4,15 +4,23 @@
 //! lifecycle calls one of them.
 
 use crate::cli::{Global, Understand};
-use crate::error::Result;
+use crate::error::{Result, Warnings};
 use crate::log::Journal;
 use crate::verbs::{Outcome, trace};
-use crate::workshop::{completion, diff, doctor, help, stats, tree};
+use crate::workshop::{completion, diff, doctor, explain, help, stats, tree};
 
 /// Runs one of them.
 pub fn run(global: &Global, verb: &Understand, journal: &mut Journal) -> Result<Outcome> {
     let style = global.looks.stdout();
     Ok(match verb {
+        Understand::Explain(args) => {
+            // The report shows them itself; only --strict makes them more.
+            let mut warnings = Warnings::default();
+            let said = explain::run(global, args, &style, &mut warnings)?;
+            let strict = warnings.lines().iter().filter(|_| global.strict);
+            strict.for_each(|line| journal.warnings().add(line.clone()));
+            Outcome { status: said.status, text: said.text }
+        }
         Understand::Tree(args) => Outcome::print(tree::run(&global.root, args, &style)?),
         Understand::Diff(args) => Outcome::print(diff::run(&global.root, args, &style)?),
         Understand::Trace(args) => trace::run(global, args, journal)?,

@@ -6,7 +6,9 @@
 
 pub mod completion;
 pub mod diff;
+pub mod digest;
 pub mod doctor;
+pub mod explain;
 pub mod help;
 pub mod observed;
 pub mod stats;

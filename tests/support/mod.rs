@@ -79,6 +79,7 @@ pub fn collect() -> Vec<Trial> {
         crate::events::tests(),
         crate::exec::tests(),
         crate::faults::tests(),
+        crate::explain::tests(),
         crate::features::tests(),
         crate::fixtures::tests(),
         crate::help::tests(),

@@ -6,11 +6,13 @@
 mod completion;
 mod diff;
 mod doctor;
+mod explain;
 mod stats;
 mod trace;
 mod tree;
 
 pub use diff::DiffArgs;
+pub use explain::ExplainArgs;
 pub use stats::{StatsArgs, View as StatsView};
 pub use trace::TraceArgs;
 pub use tree::{TreeArgs, View as TreeView};
@@ -22,8 +24,15 @@ use super::typed::Typed;
 use crate::error::Result;
 
 /// Their rows, in the order of the help.
-pub const COMMANDS: &[&Command] =
-    &[&tree::COMMAND, &diff::COMMAND, &trace::COMMAND, &stats::COMMAND, &doctor::COMMAND, &completion::COMMAND];
+pub const COMMANDS: &[&Command] = &[
+    &explain::COMMAND,
+    &tree::COMMAND,
+    &diff::COMMAND,
+    &trace::COMMAND,
+    &stats::COMMAND,
+    &doctor::COMMAND,
+    &completion::COMMAND,
+];
 
 /// A parsed command that explains.
 #[derive(Debug, Clone)]
@@ -36,6 +45,8 @@ pub enum Understand {
     Trace(TraceArgs),
     /// Show what containers use.
     Stats(StatsArgs),
+    /// `explain`.
+    Explain(Box<ExplainArgs>),
     /// Whether this host has what containers need.
     Doctor {
         /// `--json`.
@@ -65,6 +76,7 @@ pub fn read(name: &str, flags: &Typed, split: &Split, around: &Surroundings) -> 
         "diff" => Understand::Diff(diff::read(flags, split)?),
         "trace" => Understand::Trace(trace::read(flags, split, around)?),
         "stats" => Understand::Stats(stats::read(flags, split)?),
+        "explain" => Understand::Explain(Box::new(explain::read(flags, split, around)?)),
         "doctor" => doctor::read(flags),
         "completion" => completion::read(split)?,
         _ => return Ok(None),

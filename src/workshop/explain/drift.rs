@@ -1,0 +1,120 @@
+//! Drift: what config.json asks for, and what the kernel says.
+//!
+//! Somebody changed a limit, another runtime passed over a key, the program gave up or gained privileges. Weaker than asked for is a
+//! hole that no review of configs finds; stronger is worth knowing when the container is made anew.
+
+use super::facts::Facts;
+use super::judge::Verdict;
+use super::table::{CHECKS, Check};
+use crate::workshop::observed::groups::Limit;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// The check it belongs to.
+    pub id: &'static str,
+    /// What the config asks for.
+    pub asked: String,
+    /// What is the case.
+    pub effective: String,
+    /// Whether the container is weaker than asked for.
+    pub weaker: bool,
+    /// All of it in one sentence.
+    pub text: String,
+}
+
+/// All differences, heaviest first.
+pub fn of(asked: &Facts, effective: &Facts) -> Vec<Drift> {
+    CHECKS.iter().filter_map(|check| difference(check, asked, effective)).collect()
+}
+
+fn difference(check: &'static Check, asked: &Facts, effective: &Facts) -> Option<Drift> {
+    let (want, is) = ((check.judge)(asked)?, (check.judge)(effective)?);
+    let differs = |a: &Verdict, b: &Verdict| match check.id {
+        "PIDS" | "UID-ROOT" => a.state != b.state,
+        // Where swap is not counted nothing can be said of it.
+        "MEM" => a.state != b.state && !(effective.swap == Limit::Unknown && asked.memory == effective.memory),
+        "CPU" => a.badness != b.badness && asked.processor != "cpuset",
+        _ => a.badness != b.badness,
+    };
+    if !differs(&want, &is) {
+        return None;
+    }
+    let (what, place) = (subject(check.id), place(check.area));
+    let text = format!("config says {what} {}, {place} has {}", want.state, is.state);
+    let weaker = is.badness > want.badness || (is.badness == want.badness && larger(check.id, asked, effective));
+    Some(Drift { id: check.id, asked: want.state, effective: is.state, weaker, text })
+}
+
+/// Whether a limit is wider than asked for.
+fn larger(id: &str, asked: &Facts, effective: &Facts) -> bool {
+    let wider = |a: Limit, b: Limit| match (a, b) {
+        (Limit::Most(a), Limit::Most(b)) => b > a,
+        (asked, Limit::None) => asked.is_set(),
+        _ => false,
+    };
+    match id {
+        "MEM" => wider(asked.memory, effective.memory) || wider(asked.swap, effective.swap),
+        "PIDS" => wider(asked.pids, effective.pids),
+        _ => false,
+    }
+}
+
+/// What a check is about, in a sentence.
+fn subject(id: &str) -> &'static str {
+    match id {
+        "NS-MNT" => "mount namespace:",
+        "NS-NET" => "network namespace:",
+        "NS-USER" => "user namespace:",
+        "NS-PID" => "pid namespace:",
+        "NS-IPC" => "IPC namespace:",
+        "NS-UTS" => "UTS namespace:",
+        "NS-CGROUP" => "cgroup namespace:",
+        "CAP-ADMIN" | "CAP-READ" | "CAP-NET" | "CAP-FILE" => "dangerous capabilities:",
+        "CAP-INH" => "inheritable capabilities:",
+        "SECCOMP" => "seccomp:",
+        "MNT-HOST" => "writable host directories:",
+        "MNT-SOCK" => "sockets of engines:",
+        "MNT-PROP" => "mounts:",
+        "MNT-FLAGS" => "bind mounts:",
+        "DEV" => "devices:",
+        "UID-ROOT" => "the program is",
+        "NNP" => "noNewPrivileges",
+        "LSM" => "label:",
+        "ROPATHS" => "kernel switches:",
+        "MASKED" => "revealing files:",
+        "ROOT-RO" => "root",
+        "MEM" => "memory",
+        "PIDS" => "pids",
+        _ => "processor time:",
+    }
+}
+
+fn place(area: &str) -> &'static str {
+    match area {
+        "cgroup" => "the cgroup",
+        "mount" => "the mount table",
+        _ => "the process",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_gone_is_said_in_words() {
+        let asked = Facts { memory: Limit::Most(64 << 20), pids: Limit::Most(10), no_new_privileges: true, ..Facts::default() };
+        let mut effective = Facts { memory: Limit::None, pids: Limit::Most(10), ..asked.clone() };
+        let found = of(&asked, &effective);
+        assert_eq!(found.iter().map(|d| d.text.as_str()).collect::<Vec<_>>(), ["config says memory 64 MiB, the cgroup has max"]);
+        assert!(found[0].weaker);
+        effective = Facts { pids: Limit::Most(20), no_new_privileges: false, ..asked.clone() };
+        let found = of(&asked, &effective);
+        assert_eq!(found.iter().map(|d| (d.id, d.weaker)).collect::<Vec<_>>(), [("NNP", true), ("PIDS", true)]);
+        assert_eq!(found[1].text, "config says pids 10, the cgroup has 20");
+        assert!(of(&asked, &asked).is_empty());
+        let stricter = Facts { pids: Limit::Most(5), ..asked.clone() };
+        assert!(!of(&asked, &stricter)[0].weaker);
+    }
+}
