@@ -1,106 +1,101 @@
 #!/usr/bin/env bash
-# Times rrun beside other runtimes on the bundle that looks like a container engine's (rootfs-fixtures/bundles/engine.json).
+# Times rrun beside crun, runc and the kernel's own floor, on a bundle like a container engine's (rootfs-fixtures/bundles/engine.json).
 #
-#   scripts/bench.sh [-n ROUNDS] [NAME=PATH…]      default: 30 rounds; rrun, and crun and runc if installed
+#   scripts/bench.sh [-n ROUNDS] [NAME=PATH…]   the table of docs/performance.md; default: 30 rounds, rrun, Debian's crun and runc
+#   scripts/bench.sh --vm [-n ROUNDS]           the same in the VM, on cgroup v2 (scripts/vm.sh)
+#   scripts/bench.sh --scale [-n ROUNDS]        what grows with the size of host and config; default: 5 rounds
+#   scripts/bench.sh --debug                    the time of each step of one run, and of the floor's
 #
-# Rounds are interleaved (A B C A B C), so that a drift of the machine hits all alike. Prints milliseconds, minimum and median,
-# and the median's ratio to the first runtime other than rrun; then the system calls of one run, if strace is there.
+# scripts/bench/main.rs does the measuring, scripts/bench/floor.c is the floor. Nothing here fails a test: times are noisy.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-rounds=30
-if [ "${1:-}" = -n ]; then
-    rounds=$2
-    shift 2
-fi
-runtimes=("$@")
-if [ ${#runtimes[@]} -eq 0 ]; then
-    cargo build --quiet --release --bin rrun --example witness
-    runtimes=("rrun=$root/target/$(rustc -vV | sed -n 's/^host: //p')/release/rrun")
-    for peer in crun runc; do
-        path=$(command -v "$peer") && runtimes+=("$peer=$path")
+[ "$(id -u)" = 0 ] || { echo 'bench.sh: must be root' >&2; exit 1; }
+what=table rounds='' peers=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --vm | --scale | --debug | --inside) what=${1#--} ;;
+        -n) rounds=$2 && shift ;;
+        *=*) peers+=("$1") ;;
+        *) echo "bench.sh: unknown word $1" >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+# What is measured and what measures lies here, so that the VM finds it as well.
+kit=$root/target/bench
+
+# prepare: builds everything, installs the peers.
+prepare() {
+    scripts/setup.sh run
+    local package missing=()
+    for package in crun runc strace; do
+        command -v "$package" > /dev/null || missing+=("$package")
     done
-fi
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-bundle=$(rootfs-fixtures/build.sh "$work/fixtures")/engine
-# A process to execute beside needs a container that stays.
-mkdir "$work/stays"
-jq --arg rootfs "$bundle/rootfs" '.root.path = $rootfs | .process.args = ["sleep", "1000"]' "$bundle/config.json" > "$work/stays/config.json"
-
-# call NAME=PATH ARG…
-call() {
-    "${1#*=}" --root "$work/${1%%=*}" "${@:2}" > /dev/null 2>> "$work/errors" < /dev/null
-}
-run() { call "$1" run --bundle "$bundle" bench; }
-cycle() {
-    call "$1" create --bundle "$bundle" bench
-    call "$1" start bench
-    call "$1" delete --force bench
-}
-execute() { call "$1" exec stays true; }
-parallel() {
-    seq 32 | xargs -P 4 -I{} "${1#*=}" --root "$work/${1%%=*}" run --bundle "$bundle" bench{} > /dev/null 2>> "$work/errors"
-}
-
-# measure WORKLOAD ROUNDS
-measure() {
-    local workload=$1 round runtime start
-    for ((round = 0; round < $2; round++)); do
-        for runtime in "${runtimes[@]}"; do
-            start=${EPOCHREALTIME/./}
-            "$workload" "$runtime" || { tail -n 3 "$work/errors" >&2; echo "$workload: ${runtime%%=*} failed" >&2; exit 1; }
-            echo $((${EPOCHREALTIME/./} - start)) >> "$work/$workload.${runtime%%=*}"
-        done
-    done
-}
-# at FILE PERCENT: the value below which so many of a file's numbers lie
-at() { sort -n "$1" | awk -v p="$2" '{ v[NR] = $1 } END { print v[int((NR - 1) * p / 100) + 1] }'; }
-
-report() {
-    local runtime name base=
-    for runtime in "${runtimes[@]}"; do
-        name=${runtime%%=*}
-        [ -n "$base" ] || [ "$name" = rrun ] || base=$(at "$work/$1.$name" 50)
-    done
-    for runtime in "${runtimes[@]}"; do
-        name=${runtime%%=*}
-        awk -v w="$1" -v n="$name" -v lo="$(at "$work/$1.$name" 0)" -v mid="$(at "$work/$1.$name" 50)" -v base="${base:-0}" \
-            'BEGIN { printf "%-10s %-8s %9.2f %9.2f %8s\n", w, n, lo / 1000, mid / 1000, base ? sprintf("%.2f", mid / base) : "-" }'
-    done
-}
-
-# A first run warms the caches, and shows who can run here at all.
-able=()
-for runtime in "${runtimes[@]}"; do
-    if run "$runtime"; then
-        able+=("$runtime")
-    else
-        echo "left out: ${runtime%%=*}: $(tail -n 1 "$work/errors")" >&2
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing: ${missing[*]}" >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" > /dev/null
     fi
-done
-runtimes=("${able[@]}")
-printf '%-10s %-8s %9s %9s %8s\n' workload runtime 'min ms' 'median' ratio
-measure run "$rounds"
-report run
-measure cycle "$rounds"
-report cycle
-for runtime in "${runtimes[@]}"; do
-    call "$runtime" run --detach --bundle "$work/stays" stays
-done
-measure execute "$rounds"
-report execute
-for runtime in "${runtimes[@]}"; do
-    call "$runtime" delete --force stays
-done
-measure parallel $((rounds / 10 + 1))
-report parallel
-
-if command -v strace > /dev/null; then
-    for runtime in "${runtimes[@]}"; do
-        strace -f -qq -o "$work/trace" "${runtime#*=}" --root "$work/${runtime%%=*}" run --bundle "$bundle" bench > /dev/null
-        printf '%-10s %-8s %9s\n' 'syscalls' "${runtime%%=*}" "$(wc -l < "$work/trace")"
+    cargo build --quiet --release --bin rrun --example witness --example bench
+    local release
+    release=target/$(rustc -vV | sed -n 's/^host: //p')/release
+    mkdir -p "$kit/peers"
+    cp "$release/rrun" "$release/examples/bench" "$kit"
+    cc -O2 -static -o "$kit/floor" scripts/bench/floor.c
+    rootfs-fixtures/build.sh "$kit/fixtures" "$release/examples/witness" > /dev/null
+    # With the libraries that another Debian may lack; not the C library and its loader.
+    for package in crun runc; do
+        cp "$(command -v "$package")" "$kit/peers"
+        ldd "$(command -v "$package")" | awk '$3 ~ "^/" && $1 !~ "^lib(c|m|pthread|dl|rt)\\." { print $3 }' | xargs -r cp -Lt "$kit/peers"
     done
-fi
+}
+
+# measure WHAT ROUNDS [NAME=PATH…]: in a mount namespace of its own, whose end takes everything along.
+measure() {
+    local work
+    work=$(mktemp -d)
+    # shellcheck disable=SC2064 # this directory, now
+    trap "rm -rf '$work'" EXIT
+    cp -a "$kit/fixtures/engine" "$work"
+    # shellcheck disable=SC2016 # for the inner shell
+    LD_LIBRARY_PATH=$kit/peers unshare --mount sh -euc '
+        work=$1 && shift
+        # Debian'"'"'s crun takes no v2 hierarchy that carries hugetlb beside v1; runc wants the directory to be called so.
+        v2=$(awk "\$3 == \"cgroup2\" { print \$2; exit }" /proc/mounts)
+        if grep -q "^cgroup .* cgroup " /proc/mounts && grep -qw hugetlb "$v2/cgroup.controllers" 2> /dev/null; then
+            mkdir "$work/hugetlb"
+            # A hierarchy that was just unmounted is not gone at once.
+            for _ in $(seq 50); do
+                mount -t cgroup -o hugetlb hugetlb "$work/hugetlb" 2> /dev/null && break
+                sleep 0.1
+            done
+        fi
+        "$@"
+        umount "$work/hugetlb" 2> /dev/null || true
+    ' sh "$work" "$kit/bench" "$1" "$2" "$work" "${@:3}"
+}
+
+all=("rrun=$kit/rrun" "${peers[@]}")
+[ ${#peers[@]} -gt 0 ] || all+=("crun=$kit/peers/crun" "runc=$kit/peers/runc")
+case $what in
+    table)
+        prepare
+        measure table "${rounds:-30}" "${all[@]}" "floor=$kit/floor"
+        ;;
+    vm)
+        prepare
+        scripts/vm.sh --timeout 3600 --run "$root/scripts/bench.sh" --inside -n "${rounds:-10}"
+        ;;
+    inside) measure table "$rounds" "${all[@]}" "floor=$kit/floor" ;;
+    scale)
+        prepare
+        measure scale "${rounds:-5}" "${all[@]}"
+        ;;
+    debug)
+        prepare
+        "$kit/floor" "$kit/fixtures/engine" steps
+        "$kit/rrun" --root /run/rrun-bench --debug run --bundle "$kit/fixtures/engine" bench
+        rmdir /run/rrun-bench
+        ;;
+esac

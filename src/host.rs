@@ -8,6 +8,7 @@ pub mod obstacles;
 use std::os::fd::OwnedFd;
 
 use crate::error::{At, Result};
+use crate::sys::own::{OwnStatus, read_short};
 
 /// The facts that plans depend on.
 #[derive(Debug, Clone)]
@@ -68,12 +69,12 @@ impl Hierarchy {
 impl Host {
     /// Asks the kernel.
     pub fn ask() -> Result<Self> {
-        let read = |path: &str| std::fs::read_to_string(path).at(|| format!("read {path}"));
+        let read = |path: &str| read_short(path).at(|| format!("read {path}"));
         let euid = nix::unistd::geteuid().as_raw();
         let egid = nix::unistd::getegid().as_raw();
         let map = read("/proc/self/uid_map")?;
         let rootless = euid != 0 || !is_initial(&map);
-        let mut cgroups = Cgroups::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+        let mut cgroups = Cgroups::parse(&mount_table()?, &read("/proc/self/cgroup")?);
         if rootless {
             cgroups.owner = outside(&map, euid).unwrap_or(euid);
             cgroups.only_below = cgroups.is_only_below();
@@ -82,9 +83,18 @@ impl Host {
     }
 }
 
+/// /proc/self/mountinfo: two lines or ten thousand.
+fn mount_table() -> Result<String> {
+    use std::io::Read;
+    let at = || "read /proc/self/mountinfo";
+    let mut text = String::with_capacity(8192);
+    std::fs::File::open("/proc/self/mountinfo").at(at)?.read_to_string(&mut text).at(at)?;
+    Ok(text)
+}
+
 /// Whether rrun lacks root's rights over the host: what [`Host::ask`] finds, without the rest of its questions.
 pub fn is_rootless() -> bool {
-    !nix::unistd::geteuid().is_root() || !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_initial(&map))
+    !nix::unistd::geteuid().is_root() || !read_short("/proc/self/uid_map").is_ok_and(|map| is_initial(&map))
 }
 
 /// Whether a uid_map is that of the initial user namespace.
@@ -154,6 +164,25 @@ impl Cgroups {
     }
 }
 
+/// What rrun itself has, and would pass on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// Its capabilities.
+    pub capabilities: Capabilities,
+    /// The signals that it ignores, which stay ignored in a program: bit n-1 stands for signal n.
+    pub ignored_signals: u64,
+}
+
+impl Own {
+    /// Asks the kernel about the calling process.
+    pub fn ask() -> Result<Self> {
+        let status = OwnStatus::ask().at(|| "read /proc/self/status")?;
+        let last = crate::sys::credentials::last_capability();
+        let capabilities = Capabilities { bounding: status.bounding, permitted: status.permitted, last };
+        Ok(Self { capabilities, ignored_signals: status.ignored })
+    }
+}
+
 /// The capabilities that rrun itself has, which bound those it can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -168,9 +197,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Asks the kernel about the calling process.
     pub fn ask() -> Result<Self> {
-        let (bounding, last) = crate::sys::credentials::bounding_set();
-        let permitted = crate::sys::credentials::capget().at(|| "capget")?.permitted;
-        Ok(Self { bounding, permitted, last })
+        Own::ask().map(|own| own.capabilities)
     }
 
     /// All that the kernel knows: what the first process of a new user namespace has in it, and who joins one.

@@ -1,7 +1,5 @@
 //! Parse, run the verb, print what it returned: the only place that prints.
+#![cfg_attr(not(test), no_main)]
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    rrun::verbs::main()
-}
+#[cfg(not(test))]
+rrun::start!(rrun::verbs::main);

@@ -19,9 +19,8 @@ crate::tests![
 /// Accepts one connection and returns the data and the descriptor that came with it.
 pub fn receive(listener: &UnixListener) -> (String, OwnedFd) {
     let (stream, _) = listener.accept().expect("accept");
-    let mut bytes = [0; 4096];
-    let (length, descriptor) = rrun::sys::fd::receive(stream.as_fd(), &mut bytes).expect("receive");
-    (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor.expect("a descriptor"))
+    let (bytes, descriptor) = rrun::sys::fd::receive(stream.as_fd()).expect("receive");
+    (String::from_utf8_lossy(&bytes).into_owned(), descriptor.expect("a descriptor"))
 }
 
 /// `run --detach` with this console socket; the name and the text that come over it.

@@ -12,6 +12,7 @@ mod cgroups;
 mod cli;
 mod completion;
 mod console;
+mod cost;
 mod crowd;
 mod delete;
 mod devices;

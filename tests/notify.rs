@@ -37,9 +37,8 @@ impl Supervisor {
     fn hear(&self) -> String {
         let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut polled, 20_000_u16), Ok(1), "nothing was said");
-        let mut bytes = [0; 4096];
-        let (length, _) = rrun::sys::fd::receive(self.socket.as_fd(), &mut bytes).expect("receive");
-        String::from_utf8_lossy(&bytes[..length]).into_owned()
+        let (bytes, _) = rrun::sys::fd::receive(self.socket.as_fd()).expect("receive");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 

@@ -27,6 +27,7 @@ crate::tests![
     profiles_of_engines_decide_as_libseccomp_does if lacks_libseccomp,
     podmans_profile_decides_as_libseccomp_does if lacks_podmans_profile,
     the_filter_of_an_engines_profile_is_small,
+    a_call_costs_no_more_than_in_libseccomps_tree if lacks_libseccomp,
     blocked_calls_return_the_profiles_errno,
     a_filter_works_without_no_new_privileges,
     a_profile_need_not_know_the_calls_of_rrun,

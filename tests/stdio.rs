@@ -230,11 +230,10 @@ fn a_pidfd_is_sent() {
         let mut command = bundle.write().command(how.iter().copied().chain(socket));
         assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start rrun").success());
         let (stream, _) = listener.accept().expect("accept");
-        let mut data = [0; 100];
-        let (length, pidfd) = rrun::sys::fd::receive(stream.as_fd(), &mut data).expect("receive");
+        let (data, pidfd) = rrun::sys::fd::receive(stream.as_fd()).expect("receive");
         let pidfd = pidfd.expect("a descriptor");
         // The word that tells a container's first process from later ones.
-        assert_eq!(&data[..length], b"standard");
+        assert_eq!(data, b"standard");
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).expect("fdinfo");
         let pid = info.lines().find_map(|l| l.strip_prefix("Pid:")).expect("a pidfd").trim().to_owned();
         assert_eq!(pid, bundle.state()["pid"].to_string());

@@ -27,6 +27,8 @@ pub struct CapabilitiesPlan {
     ambient: u64,
     /// The kernel's highest capability.
     last: u8,
+    /// The user is not root: the change to it would empty the permitted set.
+    keep: bool,
     /// process.noNewPrivileges: execve gives nothing more, by setuid bits or file capabilities, to anyone from here on.
     no_new_privileges: bool,
 }
@@ -55,6 +57,7 @@ pub fn plan(process: &Process, available: &host::Capabilities, warnings: &mut Wa
         effective: effective & permitted & available.permitted,
         ambient: ambient & permitted & inheritable & available.permitted & available.bounding,
         last: available.last,
+        keep: process.user().uid() != 0,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
     };
     for (set, missing, needs) in [
@@ -81,7 +84,7 @@ pub fn apply_bounding(plan: &CapabilitiesPlan) -> Result<()> {
             .at(|| format!("unable to drop {} from the bounding set", name(number)))?;
     }
     // Otherwise the change from uid 0 to another empties permitted and with it all that the config grants that user.
-    prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0).at(|| "unable to set keep caps").map(drop)
+    if plan.keep { prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0).at(|| "unable to set keep caps").map(drop) } else { Ok(()) }
 }
 
 /// After the user changed: sets effective, permitted and ambient, and `no_new_privs`, without which none of this would bind
@@ -89,7 +92,9 @@ pub fn apply_bounding(plan: &CapabilitiesPlan) -> Result<()> {
 pub fn apply(plan: &CapabilitiesPlan) -> Result<()> {
     let sets = Sets { effective: plan.effective, permitted: plan.permitted, inheritable: plan.inheritable };
     capset(&sets).at(|| "unable to apply caps")?;
-    prctl(libc::PR_SET_KEEPCAPS, 0, 0, 0).at(|| "unable to clear keep caps")?;
+    if plan.keep {
+        prctl(libc::PR_SET_KEEPCAPS, 0, 0, 0).at(|| "unable to clear keep caps")?;
+    }
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0, 0).at(|| "unable to clear ambient caps")?;
     for number in (0..=plan.last).filter(|n| plan.ambient & 1 << n != 0) {
         prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(number), 0)

@@ -14,7 +14,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType, Spec};
 
 use crate::error::{At, Error, Result};
 use crate::host::Host;
-use crate::sys::entry::{self, NoUmask, change_mode, change_owner, link_text, make_file, make_node, make_symlink};
+use crate::sys::entry::{self, change_mode, change_owner, link_text, make_file, make_node, make_symlink};
 use crate::sys::fd::cwd;
 use crate::sys::mount::{Attributes, attach, attach_named, clone_mount, set_attributes};
 use crate::sys::resolve::{Kind, Name, Root, openat2};
@@ -153,22 +153,24 @@ pub fn apply_from_parent(plan: &DevicesPlan) -> Result<Sources> {
     }
 }
 
-/// Inside: makes nodes and links. `dev` is the handle of the mounted /dev, if the bundle mounts one.
-pub fn apply(plan: &DevicesPlan, sources: Sources, dev: Option<BorrowedFd>, root: &Root) -> Result<()> {
+/// Inside, without umask: makes nodes and links. `mounted` is the mounted /dev, if the bundle mounts one.
+pub fn apply(plan: &DevicesPlan, sources: Sources, mounted: Option<&Root>, root: &Root) -> Result<()> {
     if !plan.links {
         return Ok(());
     }
-    let _umask = NoUmask::new();
-    let mounted = dev.is_some();
-    let dev = match dev {
-        Some(dev) => dev.try_clone_to_owned(),
+    let found;
+    let dev = match mounted {
+        Some(dev) => dev,
         // Without a mount it is a directory of the image; a link in its place is followed inside the root.
-        None => root.resolve_or_make(Path::new("/dev"), Kind::Directory),
+        None => {
+            let opened = root.resolve_or_make(Path::new("/dev"), Kind::Directory);
+            found = Root::new(opened.at(|| "open /dev of the container")?);
+            &found
+        }
     };
-    let dev = Root::new(dev.at(|| "open /dev of the container")?);
     let mut sources = sources.0.into_iter();
     for node in &plan.nodes {
-        let (dir, name) = place(&node.path, mounted.then_some(&dev), root)?;
+        let (dir, name) = place(&node.path, mounted, root)?;
         let dir = dir.as_ref().map_or(dev.as_fd(), AsFd::as_fd);
         match plan.binds && !node.is_fifo() {
             true => bind_node(node, sources.next(), dir, &name),
@@ -252,10 +254,9 @@ fn console(dev: BorrowedFd) -> Result<OwnedFd> {
     make_file(dev, &name).at(|| "make mountpoint /dev/console")
 }
 
-/// Inside: binds the terminal's other end on /dev/console: the open terminal itself, not a name in /dev/pts that might lead
+/// Inside, without umask: binds the terminal's other end on /dev/console: the open terminal itself, not a name in /dev/pts that might lead
 /// elsewhere by now (CVE-2025-52565).
 pub fn bind_console(dev: Option<BorrowedFd>, root: &Root, terminal: BorrowedFd) -> Result<()> {
-    let _umask = NoUmask::new();
     let found;
     let dev = match dev {
         Some(dev) => dev,

@@ -15,6 +15,7 @@ use oci_spec::runtime::Spec;
 
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{make_file, make_node, open};
+use crate::sys::fd::Spent;
 use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, set_attributes};
 use crate::sys::procfs::{is_procfs_root, is_sysfs_root};
 use crate::sys::resolve::{Name, Root};
@@ -75,6 +76,7 @@ pub fn plan(spec: &Spec) -> Result<MasksPlan> {
 /// Hides and write-protects. A missing path is skipped.
 pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
     let places = Places::open(plan, root)?;
+    let mut spent = Spent::default();
     for path in &plan.read_only {
         let Some(place) = places.find(path)? else { continue };
         let at = |call: &str| format!("{call} {} (read-only)", path.display());
@@ -82,11 +84,16 @@ pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
         let ro = Attributes::setting(libc::MOUNT_ATTR_RDONLY);
         set_attributes(copy.as_fd(), true, &ro).at(|| at("mount_setattr"))?;
         attach(copy.as_fd(), place.as_fd()).at(|| at("move_mount"))?;
+        spent.push(copy);
+        spent.push(place);
     }
     let mut covers = Covers::default();
     for path in &plan.hidden {
         let Some(place) = places.find(path)? else { continue };
-        covers.put(place.as_fd(), root, plan.label.as_deref()).map_err(|e| e.context(format!("mask {}", path.display())))?;
+        covers
+            .put(place.as_fd(), root, plan.label.as_deref(), &mut spent)
+            .map_err(|e| e.context(format!("mask {}", path.display())))?;
+        spent.push(place);
     }
     Ok(())
 }
@@ -138,7 +145,7 @@ struct Covers {
 }
 
 impl Covers {
-    fn put(&mut self, place: BorrowedFd, root: &Root, label: Option<&CStr>) -> Result<()> {
+    fn put(&mut self, place: BorrowedFd, root: &Root, label: Option<&CStr>, spent: &mut Spent) -> Result<()> {
         let directory = fstat(place).at(|| "fstat")?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         if !directory && self.file.is_none() {
             self.file = containers_null(root)?;
@@ -147,10 +154,12 @@ impl Covers {
         match first {
             Some(first) => {
                 let copy = clone_mount(first.as_fd(), false).at(|| "open_tree")?;
-                attach(copy.as_fd(), place).at(|| "move_mount")
+                attach(copy.as_fd(), place).at(|| "move_mount")?;
+                spent.push(copy);
+                Ok(())
             }
             none => {
-                let made = if directory { empty_directory(label) } else { own_null(root) }?;
+                let made = if directory { empty_directory(label, spent) } else { own_null(root) }?;
                 attach(made.as_fd(), place).at(|| "move_mount")?;
                 *none = Some(made);
                 Ok(())
@@ -159,12 +168,14 @@ impl Covers {
     }
 }
 
-fn empty_directory(label: Option<&CStr>) -> Result<OwnedFd> {
+fn empty_directory(label: Option<&CStr>, spent: &mut Spent) -> Result<OwnedFd> {
     let fs = Filesystem::open(c"tmpfs").at(|| "fsopen tmpfs")?;
     if let Some(label) = label {
         fs.set_string(c"context", label).at(|| "fsconfig context").map_err(|e| e.config("linux.mountLabel"))?;
     }
-    fs.mount(DIRECTORY).at(|| "fsmount tmpfs")
+    let made = fs.mount(DIRECTORY).at(|| "fsmount tmpfs")?;
+    spent.push(fs);
+    Ok(made)
 }
 
 /// The container's own null device, if that is what its handle is. The handle is what is copied then, so that neither a

@@ -9,7 +9,7 @@ use super::{ProcessPlan, plan_process, rules};
 use crate::concepts::namespaces::flag_and_name;
 use crate::concepts::{scheduling, users};
 use crate::error::{Result, Warnings};
-use crate::host::Capabilities;
+use crate::host::Own;
 use crate::process::stdio::{self, StdioPlan};
 use crate::state::State;
 
@@ -54,7 +54,7 @@ pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let mut spec = spec.clone();
     spec.set_process(Some(process.clone()));
     let affinity = scheduling::affinity(process)?;
-    let process = plan_process(&spec, process, keyring.as_deref(), Capabilities::ask()?, mapped, &stdio, warnings)?;
+    let process = plan_process(&spec, process, keyring.as_deref(), Own::ask()?, mapped, &stdio, warnings)?;
     Ok(ExecPlan { process, stdio, namespaces: flags(state), affinity })
 }
 

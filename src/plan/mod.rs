@@ -25,7 +25,7 @@ use crate::concepts::{
     scheduling, seccomp, sysctl, users,
 };
 use crate::error::{Error, Result, Warnings};
-use crate::host::{Capabilities, Host, SecurityModules};
+use crate::host::{Host, Own, SecurityModules};
 use crate::process::{notify, stdio};
 
 /// What is asked for: a bundle, and how the caller wants it run.
@@ -101,6 +101,8 @@ pub struct Plan {
 
 /// What `exec` shares with `create`: the attributes of one process.
 pub struct ProcessPlan {
+    /// Signals that rrun ignores and the program must not: bit n-1 stands for signal n.
+    pub ignored_signals: u64,
     /// Ids, arguments, environment, working directory.
     pub identity: identity::IdentityPlan,
     /// Capability sets.
@@ -133,12 +135,15 @@ pub fn make(request: &Request, warnings: &mut Warnings) -> Result<Plan> {
     let process = spec.process().as_ref().ok_or_else(|| Error::new("process property must not be empty").config("process"))?;
     let namespaces = namespaces::plan(spec)?;
     let new_user = namespaces.clone_flags & libc::CLONE_NEWUSER as u64 != 0;
-    let own = Capabilities::ask()?;
-    let users = users::plan(spec, host, &own, new_user);
+    let own = Own::ask()?;
+    let users = users::plan(spec, host, &own.capabilities, new_user);
     let cgroups = cgroups::plan(spec, host, request.id, request.driver, request.tolerant, warnings)?;
-    let cgroup_dirs: Vec<(String, PathBuf)> = match namespaces.has("cgroup") {
-        true => vec![],
-        false => cgroups.record().paths.into_iter().collect(),
+    // With a cgroup namespace of its own the container sees the same in a copy of its groups as in a mount of their hierarchy;
+    // not where systemd makes them later, or where they may be missing.
+    let known = namespaces.cgroup && !host.rootless && !cgroups.needs_pid();
+    let cgroup_dirs: Vec<(String, PathBuf)> = match !namespaces.has("cgroup") || known {
+        true => cgroups.record().paths.into_iter().collect(),
+        false => vec![],
     };
     let hooks = hooks::plan(spec)?;
     hooks::warn_from_parent(&hooks, warnings);
@@ -179,18 +184,19 @@ fn plan_process(
     spec: &Spec,
     process: &Process,
     keyring: Option<&str>,
-    own: Capabilities,
+    own: Own,
     user_namespace: bool,
     stdio: &stdio::StdioPlan,
     warnings: &mut Warnings,
 ) -> Result<ProcessPlan> {
     let profile = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref());
-    let available = if user_namespace { own.in_user_namespace() } else { own };
+    let available = if user_namespace { own.capabilities.in_user_namespace() } else { own.capabilities };
     let plan = ProcessPlan {
+        ignored_signals: own.ignored_signals,
         identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
-        limits: limits::plan(process, user_namespace, &own)?,
+        limits: limits::plan(process, user_namespace, &own.capabilities)?,
         scheduling: scheduling::plan(spec)?,
         lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,

@@ -167,7 +167,10 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
             Some(_) => return Err(Error::new("the handshake was disturbed")),
             None => {
                 let error = Error::new("the process was killed before it could run; is the container out of memory?");
-                return Err(plan.process.blame_death(error));
+                return Err(match cgroups::oom_kills(&state.cgroups) {
+                    0 => plan.process.blame_death(error),
+                    _ => error.code("E-MEMLOW").hint("raise the limit: rrun update --memory BYTES ID"),
+                });
             }
         }
     }
@@ -194,7 +197,7 @@ fn inside(plan: &mut ExecPlan, channel: Channel, way: Way, stdio: &Stdio, laps: 
 fn enter(plan: &mut ExecPlan, channel: &Channel, way: Way, stdio: &Stdio, laps: &Laps) -> Result<std::ffi::CString> {
     let Way { init, join, entered, root } = way;
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
-    Foreground::reset_in_child()?;
+    Foreground::reset_in_child(plan.process.ignored_signals)?;
     // First of all: everything this process does counts against the container's limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&join))?;
     if join.by_systemd {

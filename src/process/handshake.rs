@@ -22,12 +22,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair
 use nix::sys::time::TimeVal;
 
 use crate::error::{At, Error, Result};
-use crate::sys::fd::{receive, send};
+use crate::sys::fd::{LARGEST_MESSAGE as LARGEST, receive, send};
 
-/// The largest message that goes through the socket. A state document may be longer, by its annotations: it then goes as a
-/// file in memory. Cut off, or its length kept in too few bits (CVE-2021-43784), it would say something else.
-const LARGEST: usize = 128 * 1024;
-/// The tag of a message that is in the file that comes with it.
+/// The tag of a message that is in the file that comes with it: a state document may be longer than what goes through the
+/// socket, by its annotations. Cut off, or its length kept in too few bits (CVE-2021-43784), it would say something else.
 const IN_FILE: u8 = b'L';
 /// How much of each text of an error crosses; it may quote what the configuration says, and be escaped.
 const TEXT: usize = 6 * 1024;
@@ -145,24 +143,23 @@ impl Channel {
 
     /// The same, but every few seconds of silence it is asked whether there is still hope.
     pub fn receive_while(&self, hope: impl Fn() -> Result<()>) -> Result<Option<(Msg, Option<OwnedFd>)>> {
-        let mut buffer = vec![0; LARGEST];
-        let (size, fd) = loop {
-            match receive(self.0.as_fd(), &mut buffer) {
+        let (message, fd) = loop {
+            match receive(self.0.as_fd()) {
                 Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => hope()?,
-                Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => break (0, None),
+                Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => break (vec![], None),
                 got => break got.at(|| "listen to the other process of the handshake")?,
             }
         };
-        if size == 0 {
+        if message.is_empty() {
             return Ok(None);
         }
         let disturbed = || Error::new("the handshake was disturbed");
-        if let ([IN_FILE], Some(file)) = (&buffer[..size], &fd) {
+        if let ([IN_FILE], Some(file)) = (message.as_slice(), &fd) {
             let mut whole = vec![];
             File::from(file.try_clone().at(|| "dup")?).read_to_end(&mut whole).at(|| "read a long message of the handshake")?;
             return Ok(Some((Msg::decode(&whole).ok_or_else(disturbed)?, None)));
         }
-        let msg = Msg::decode(&buffer[..size]).ok_or_else(disturbed)?;
+        let msg = Msg::decode(&message).ok_or_else(disturbed)?;
         Ok(Some((msg, fd)))
     }
 

@@ -20,6 +20,7 @@ use crate::concepts::{
 };
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, ProcessPlan, Step};
+use crate::sys::entry::NoUmask;
 use crate::sys::fd::close_copy;
 use crate::sys::process::{execve, exit_now, prctl};
 use crate::sys::procfs::{ProcFs, Way};
@@ -111,7 +112,7 @@ fn prepare(
 ) -> Result<(Option<Way>, CString)> {
     let step = |s, act: &mut dyn FnMut() -> Result<()>| laps.step(s, act);
     // Signals that rrun blocked or ignored are not the container's affair.
-    Foreground::reset_in_child()?;
+    Foreground::reset_in_child(plan.process.ignored_signals)?;
     // First of all: nothing untrusted is read, and no memory is spent, outside the limits.
     step(Step::EnterCgroups, &mut || cgroups::apply(&rest.join))?;
     if !rest.joined {
@@ -146,12 +147,14 @@ fn prepare(
         (tree, _) => tree,
     };
     let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take()))?;
+    // Mount points and nodes have the modes that rrun gives them.
+    let umask = NoUmask::new();
     let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
-    let dev = mounted.dev.as_ref().map(AsFd::as_fd);
-    let mut nodes = Some(rest.nodes);
+    let (dev, mut nodes) = (mounted.dev.as_ref(), Some(rest.nodes));
     step(Step::Devices, &mut || devices::apply(&plan.devices, nodes.take().unwrap_or_default(), dev, &root))?;
     // The terminal comes from the container's own devpts, while its mount is at hand.
     step(Step::Terminal, &mut || take_stdio(plan, channel, stdio, &mounted, &root))?;
+    drop(umask);
     // Namespaces and mounts are there, the host's tree is still visible: what the specification promises these hooks.
     if plan.stops_for_hooks() {
         channel.send(&Msg::Namespaces, None)?;
@@ -187,12 +190,14 @@ pub(super) fn take_attributes(
     // Before a file of the image is read. Not earlier: the limits are the program's, and may leave too little for set-up.
     step(Step::Limits, &mut || limits::apply(&process.limits, proc))?;
     step(Step::Scheduling, &mut || scheduling::apply(&process.scheduling))?;
-    identity::finish_environment(&mut process.identity)?;
+    let root = identity::container_root()?;
+    identity::finish_environment(&mut process.identity, &root)?;
     step(Step::Descriptors, &mut || stdio::close_rest(stdio))?;
     // Before no_new_privs, which may forbid the transition.
     step(Step::Labels, &mut || lsm::apply(&process.lsm, proc))?;
     // As root, who may make it; a filter, if one comes now, need not know the calls for it.
-    let entered = laps.step(Step::Directory, || identity::enter_cwd(&process.identity)).is_ok();
+    let entered = laps.step(Step::Directory, || identity::enter_cwd(&process.identity, &root)).is_ok();
+    drop(root);
     if !process.seccomp_early() {
         return become_whom(process, entered, channel, proc, laps);
     }
@@ -274,7 +279,7 @@ pub(super) fn take_terminal(
 fn become_user(identity: &identity::IdentityPlan, proc: &ProcFs, entered: bool) -> Result<()> {
     identity::apply_user(identity, proc)?;
     if !entered {
-        identity::enter_cwd(identity)?;
+        identity::enter_cwd(identity, &identity::container_root()?)?;
     }
     // A change of ids resets the flag to fs.suid_dumpable.
     prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).map(drop).at(|| "prctl PR_SET_DUMPABLE")

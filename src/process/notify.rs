@@ -97,13 +97,12 @@ impl Notify {
     /// Takes one message of the container; `READY=1` is told to the manager, with `main_pid` if the manager should watch
     /// that process instead of rrun. Whether it was told.
     pub fn forward_one(&self, main_pid: Option<i32>) -> Result<bool> {
-        let mut buffer = [0; 4096];
-        let length = match fd::receive(self.container.as_fd(), &mut buffer) {
+        let message = match fd::receive(self.container.as_fd()) {
             // Nobody sends that much to say that he is ready.
             Err(e) if e.raw_os_error() == Some(libc::EMSGSIZE) => return Ok(false),
             other => other.at(|| "receive from the container's notify socket")?.0,
         };
-        if !buffer[..length].split(|b| *b == b'\n').any(|line| line == b"READY=1") {
+        if !message.split(|b| *b == b'\n').any(|line| line == b"READY=1") {
             return Ok(false);
         }
         let main_pid = main_pid.map(|pid| format!("MAINPID={pid}\n")).unwrap_or_default();

@@ -283,7 +283,7 @@ fn converse(
                 limits::apply_from_parent(&plan.process.limits, pid).map_err(wrap)?;
                 return Ok(master);
             }
-            Some((Msg::Failed(e), _)) => return Err(wrap(e)),
+            Some((Msg::Failed(e), _)) => return Err(wrap(of_little_memory(plan, e))),
             Some(_) => return Err(Error::new("the handshake was disturbed")),
             None => return Err(wrap(died(plan, pidfd))),
         }
@@ -319,6 +319,16 @@ fn pass_listener(plan: &Plan, state: &State, pid: i32, listener: &OwnedFd) -> Re
     }
 }
 
+/// A system call of init was refused memory.
+fn of_little_memory(plan: &Plan, error: Error) -> Error {
+    match plan.cgroups.memory_limit() {
+        Some(limit) if error.errno() == Some(libc::ENOMEM) => {
+            error.code("E-MEMLOW").config("linux.resources.memory.limit").hint(cgroups::too_little(limit))
+        }
+        _ => error,
+    }
+}
+
 /// Init ended without a word: the kernel killed it.
 fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
     let how = match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED) {
@@ -328,10 +338,9 @@ fn died(plan: &Plan, pidfd: &OwnedFd) -> Error {
     };
     let error = plan.process.blame_death(Error::new(how));
     match plan.cgroups.memory_limit() {
-        Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => error
-            .code("E-MEMLOW")
-            .config("linux.resources.memory.limit")
-            .hint(format!("the limit of {limit} bytes is below what a start needs; raise memory.limit")),
+        Some(limit) if cgroups::oom_kills(&plan.cgroups.record()) > 0 => {
+            error.code("E-MEMLOW").config("linux.resources.memory.limit").hint(cgroups::too_little(limit))
+        }
         _ => error,
     }
 }

@@ -93,7 +93,8 @@ fn cells(number: u64, side: &str) -> Result<u16> {
 /// How many descriptors a service manager passed to this very process (sd_listen_fds(3)): `LISTEN_FDS`, if `LISTEN_PID` is
 /// rrun's pid. What was meant for another process, an ancestor perhaps, is not ours to pass on.
 pub fn listen_fds() -> Result<u32> {
-    if std::env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok()) != Some(std::process::id()) {
+    let meant = std::env::var("LISTEN_PID").ok().and_then(|pid| pid.parse::<u32>().ok());
+    if meant.is_none_or(|pid| pid != std::process::id()) {
         return Ok(0);
     }
     let count = std::env::var("LISTEN_FDS").unwrap_or_default();
@@ -123,7 +124,10 @@ pub struct Pipe {
 /// cannot be used by the container's user.
 pub fn prepare(plan: &StdioPlan) -> Result<Stdio> {
     check_announced(plan)?;
-    fd::cloexec_from(3).at(|| "close_range")?;
+    // Without such descriptors all of them were marked at the start (src/verbs/mod.rs), and rrun's own are born marked.
+    if plan.listen_fds > 0 || plan.preserve_fds > 0 {
+        fd::cloexec_from(3).at(|| "close_range")?;
+    }
     let mut stdio = Stdio::default();
     if let Some(path) = &plan.console_socket {
         stdio.console = Some(connect_to(path).map_err(|e| e.context("console socket").code("E-TTY"))?);
@@ -132,11 +136,11 @@ pub fn prepare(plan: &StdioPlan) -> Result<Stdio> {
         return Ok(stdio);
     }
     for number in 0..3 {
-        let given = fd::inherited(number).at(|| format!("stdio {number}"))?;
+        let given = fd::stdio(number);
         if !plan.foreground {
             give_pipe_to_host_user(plan, given)?;
         } else if needs_pipe(plan, given)? {
-            stdio.pipes[number as usize] = Some(make_pipe(plan, number, given, stdio.pipes[1].as_ref())?);
+            stdio.pipes[number as usize] = Some(make_pipe(plan, number.into(), given, stdio.pipes[1].as_ref())?);
         }
     }
     Ok(stdio)

@@ -191,13 +191,16 @@ pub fn boot_id() -> Result<String> {
         return Ok(id.clone());
     }
     let path = "/proc/sys/kernel/random/boot_id";
-    let id = std::fs::read_to_string(path).at(|| format!("read {path}"))?;
+    let id = crate::sys::own::read_short(path).at(|| format!("read {path}"))?;
     Ok(ID.get_or_init(|| id.trim_end().to_owned()).clone())
 }
 
 /// The name of a user of the host for the column OWNER, or `#uid` if it has none. Read from /etc/passwd: a static program
-/// cannot load the name services.
+/// cannot load the name services. Root is known without.
 pub fn user_name(uid: u32) -> String {
+    if uid == 0 {
+        return "root".to_owned();
+    }
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -34,15 +34,15 @@ impl StateRoot {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = nix::fcntl::open(path, flags, Mode::empty()).at(|| format!("open {}", path.display()))?;
         let stat = fstat(&dir).at(|| format!("stat {}", path.display()))?;
-        let (me, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        let foreign_group = stat.st_mode & 0o020 != 0 && stat.st_gid != 0 && stat.st_gid != group;
+        let group_writes = stat.st_mode & 0o020 != 0;
+        let foreign_group = group_writes && stat.st_gid != 0 && stat.st_gid != nix::unistd::getegid().as_raw();
         if stat.st_mode & 0o002 != 0 || foreign_group {
             let said = format!("state root {} is writable by others (mode {:04o})", path.display(), stat.st_mode & 0o7777);
             return Err(Error::new(said)
                 .code("E-ROOTDIR")
                 .hint(format!("chmod go-w {}, or choose another --root", path.display())));
         }
-        if stat.st_uid != 0 && stat.st_uid != me {
+        if stat.st_uid != 0 && stat.st_uid != nix::unistd::geteuid().as_raw() {
             let said = format!("state root {} belongs to another user (uid {})", path.display(), stat.st_uid);
             return Err(Error::new(said).code("E-ROOTDIR").hint("choose another --root"));
         }

@@ -4,7 +4,7 @@
 //! directory). So everything is close-on-exec from birth, and what init does not need it closes before it looks at the image.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
@@ -66,11 +66,58 @@ pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
+/// Borrows stdin, stdout or stderr, which [`super::start::prepare`] found or made open.
+pub fn stdio(number: u8) -> BorrowedFd<'static> {
+    debug_assert!(number < 3);
+    // SAFETY: open since the start of the program, and rrun never closes them.
+    unsafe { BorrowedFd::borrow_raw(number.into()) }
+}
+
 /// Closes a child's copy of a descriptor that belongs to its parent. Only for a process fresh from clone3 that never returns
 /// to the frames that own `number`.
 pub fn close_copy(number: RawFd) {
     // SAFETY: the owner's destructor runs in the parent only; here nobody uses the number again.
     unsafe { libc::close(number) };
+}
+
+/// Descriptors whose work is done, closed together by few calls. Not more than a few dozen wait, so that a low limit of open
+/// files is not reached by them.
+#[derive(Debug, Default)]
+pub struct Spent(Vec<OwnedFd>);
+
+impl Spent {
+    /// How many wait at most.
+    const MOST: usize = 48;
+
+    /// Takes one.
+    pub fn push(&mut self, fd: impl Into<OwnedFd>) {
+        self.0.push(fd.into());
+        if self.0.len() == Self::MOST {
+            close_all(self.0.drain(..));
+        }
+    }
+}
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        close_all(self.0.drain(..));
+    }
+}
+
+/// Closes many descriptors in few calls: numbers that follow each other by one close_range(2).
+pub fn close_all(fds: impl IntoIterator<Item = OwnedFd>) {
+    let mut numbers: Vec<RawFd> = fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|a, b| a + 1 == *b) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        // SAFETY: each number of the run was given up by its owner above.
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if closed != 0 {
+            // A filter of an outer container may not know the call.
+            // SAFETY: as above.
+            run.iter().for_each(|number| drop(unsafe { OwnedFd::from_raw_fd(*number) }));
+        }
+    }
 }
 
 /// The current directory as a handle argument (`AT_FDCWD`).
@@ -91,12 +138,20 @@ pub fn send(socket: BorrowedFd, data: &[u8], fd: Option<BorrowedFd>) -> io::Resu
     Ok(())
 }
 
-/// Receives one message of at most `buffer.len()` bytes and at most one descriptor; a longer message is EMSGSIZE.
-/// `Ok((0, None))` is the end of the stream.
-pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+/// The largest message that [`receive`] takes.
+pub const LARGEST_MESSAGE: usize = 120 * 1024;
+
+/// Receives one message of at most [`LARGEST_MESSAGE`] bytes and at most one descriptor; a longer message is EMSGSIZE.
+/// `Ok((vec![], None))` is the end of the stream.
+pub fn receive(socket: BorrowedFd) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    // Not zeroed, and below the size for which the C library would map memory of its own: only the pages that the message fills
+    // are touched, which in init count against the container's limit.
+    let mut buffer = Vec::with_capacity(LARGEST_MESSAGE);
     let mut space = nix::cmsg_space!(RawFd);
     loop {
-        let mut parts = [IoSliceMut::new(buffer)];
+        // SAFETY: plain bytes within the capacity; the kernel only writes them, and what it did not write is cut off below.
+        let room = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr(), LARGEST_MESSAGE) };
+        let mut parts = [IoSliceMut::new(room)];
         let got = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
             Err(nix::errno::Errno::EINTR) => continue,
             got => got?,
@@ -111,6 +166,9 @@ pub fn receive(socket: BorrowedFd, buffer: &mut [u8]) -> io::Result<(usize, Opti
         if got.flags.contains(MsgFlags::MSG_TRUNC) {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
-        return Ok((got.bytes, fd));
+        let length = got.bytes;
+        // SAFETY: the kernel wrote so many bytes.
+        unsafe { buffer.set_len(length) };
+        return Ok((buffer, fd));
     }
 }

@@ -109,6 +109,12 @@ impl Filesystem {
     }
 }
 
+impl From<Filesystem> for OwnedFd {
+    fn from(fs: Filesystem) -> Self {
+        fs.0
+    }
+}
+
 /// open_tree(2) with `OPEN_TREE_CLONE`: a copy of the mount at `path` below `dir` (with `recursive`, of the mounts below it
 /// too), attached nowhere. An empty path means `dir` itself.
 pub fn clone_tree(dir: BorrowedFd, path: &CStr, recursive: bool, follow: bool) -> io::Result<OwnedFd> {

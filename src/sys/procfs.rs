@@ -46,8 +46,11 @@ impl ProcFs {
             || Filesystem::open(c"proc")?.mount(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC);
         // SAFETY: AT_FDCWD is always valid to borrow; it is no descriptor that could be closed.
         let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
-        let fd = fresh()
-            .or_else(|_| clone_tree(cwd, c"/proc", false, false))
+        // One that was just made needs no proof.
+        if let Ok(made) = fresh() {
+            return Ok(Self(made));
+        }
+        let fd = clone_tree(cwd, c"/proc", false, false)
             .or_else(|_| openat2(cwd, c"/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, 0))?;
         Self::checked(fd)
     }

@@ -17,9 +17,13 @@ const SEALS: i32 = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW |
 /// Whether the running image already cannot be written: it lies on a read-only mount (a package's, or our own detached
 /// one) or is a memory file with all seals. Asking the image itself, not the environment, cannot be fooled by a caller.
 pub fn is_sealed() -> io::Result<bool> {
-    let stat = nix::sys::statvfs::statvfs("/proc/self/exe")?;
+    let stat = nix::sys::statfs::statfs("/proc/self/exe")?;
     if stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY) {
         return Ok(true);
+    }
+    // Memory files lie on a tmpfs of the kernel's own.
+    if stat.filesystem_type() != nix::sys::statfs::TMPFS_MAGIC {
+        return Ok(false);
     }
     let exe = std::fs::File::open("/proc/self/exe")?;
     // SAFETY: plain query; fails with EINVAL on what is no memory file.

@@ -27,10 +27,11 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     check(&state, &dir, args)?;
     let init = state.init()?.ok_or_else(stopped)?;
     // Not the bundle's, which others may have changed or removed by now: its filter and id maps hold for all processes.
-    let spec = bundle::parse_known(&dir.config()?)?;
+    let known = dir.config()?;
+    let spec = bundle::parse_known(&known)?;
     let process = match &args.process {
         Some(file) => overrides::process(args, bundle::load_process(file, journal.warnings())?)?,
-        None => overrides::own_process(args, own_process(&state, spec.process(), journal)?)?,
+        None => overrides::own_process(args, own_process(&state, &known, spec.process(), journal)?)?,
     };
     let request = ExecRequest {
         spec: &spec,
@@ -63,11 +64,13 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
 }
 
 /// The bundle's process as it is now, else as it was.
-fn own_process(state: &State, known: &Option<Process>, journal: &mut Journal) -> Result<Option<Process>> {
-    if !state.bundle.join("config.json").exists() {
-        return Ok(known.clone());
+fn own_process(state: &State, text: &[u8], process: &Option<Process>, journal: &mut Journal) -> Result<Option<Process>> {
+    // As a rule it is the same text, of which the parts are known.
+    match std::fs::read(state.bundle.join("config.json")) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(process.clone()),
+        Ok(now) if now == text => Ok(process.clone()),
+        _ => Ok(bundle::load(&state.bundle, journal.warnings())?.spec.process().clone()),
     }
-    Ok(bundle::load(&state.bundle, journal.warnings())?.spec.process().clone())
 }
 
 fn stopped() -> Error {

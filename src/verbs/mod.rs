@@ -28,7 +28,6 @@ pub mod version;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use crate::bundle;
 use crate::cli::{self, CreateArgs, Global, Refused, Surroundings, Verb};
@@ -54,8 +53,8 @@ impl Outcome {
     }
 }
 
-/// Runs the command line.
-pub fn main() -> ExitCode {
+/// Runs the command line; returns the exit status.
+pub fn main() -> u8 {
     let mut args = std::env::args_os();
     let around = surroundings(&args.next().unwrap_or_default());
     let args: Vec<OsString> = args.collect();
@@ -85,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs the verb, prints what it returned, writes the log's last words.
-fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
+fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> u8 {
     if global.criu {
         journal.warnings().add("--criu is ignored: no program is chosen by a path on the command line");
     }
@@ -93,7 +92,7 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
     match done.and_then(|outcome| print(&outcome.text).map(|_| outcome.status)) {
         Ok(status) => {
             journal.succeed();
-            ExitCode::from(status as u8)
+            status as u8
         }
         Err(error) => {
             journal.fail(&error, None);
@@ -104,11 +103,11 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> ExitCode {
 
 /// Engines tell a failure of `exec` itself from one of its program by this. With `--exit-style env` a failure of `run` has
 /// the status that env(1) and shells have for it.
-fn failure(verb: &Verb, error: &Error) -> ExitCode {
+fn failure(verb: &Verb, error: &Error) -> u8 {
     match verb {
-        Verb::Exec(_) => ExitCode::from(255),
-        Verb::Run(args) if args.exit_like_env => ExitCode::from(like_env(error)),
-        _ => ExitCode::FAILURE,
+        Verb::Exec(_) => 255,
+        Verb::Run(args) if args.exit_like_env => like_env(error),
+        _ => 1,
     }
 }
 
@@ -220,9 +219,9 @@ fn wanted(global: &Global, data: bool) -> Wanted<'_> {
     }
 }
 
-fn refuse(journal: &mut Journal, refused: &Refused) -> ExitCode {
+fn refuse(journal: &mut Journal, refused: &Refused) -> u8 {
     journal.fail(&refused.error, Some(&refused.usage));
-    ExitCode::from(refused.status)
+    refused.status
 }
 
 /// The data, in as few writes as it takes. A reader that has gone away has read enough: `false`.

@@ -6,10 +6,14 @@
 use super::create::{Setup, set_up, tell};
 use super::{Outcome, delete};
 use crate::cli::{Global, RunArgs};
+use crate::concepts::cgroups;
 use crate::error::Result;
 use crate::log::Journal;
 use crate::process::foreground::Foreground;
 use crate::process::parent;
+
+/// The status of a program that SIGKILL ended.
+const KILLED: i32 = 128 + libc::SIGKILL;
 
 /// Runs the container; the outcome's status is the program's, 128+n if signal n ended it.
 pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Outcome> {
@@ -32,6 +36,12 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     journal.succeed();
     let Some(foreground) = foreground else { return running.leave().map(|()| Outcome::default()) };
     let (status, dir) = running.wait(&plan, foreground);
+    if let (Ok(KILLED), Some(limit)) = (&status, plan.cgroups.memory_limit())
+        && cgroups::oom_kills(&state.cgroups) > 0
+    {
+        let why = cgroups::too_little(limit);
+        journal.warnings().add(format!("the kernel ended the container for lack of memory (E-MEMLOW): {why}"));
+    }
     let removed = match dir.filter(|_| !args.keep) {
         Some(dir) => delete::destroy(dir, &state, journal),
         None => Ok(()),

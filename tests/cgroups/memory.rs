@@ -7,6 +7,8 @@ use super::*;
 crate::tests![
     all if needs_groups;
     the_kill_is_told_by_status_and_counter,
+    a_limit_below_the_need_of_a_start_is_named,
+    the_first_kill_of_a_program_is_named,
     a_group_can_die_as_one if lacks_v2,
     without_the_killer_a_process_waits if lacks_v1,
     swap_is_what_exceeds_memory if lacks_swap,
@@ -37,6 +39,32 @@ fn the_kill_is_told_by_status_and_counter() {
     until("dd was killed", || std::fs::read_to_string(b.rootfs().join("tmp/status")).is_ok_and(|s| s == "137\n"));
     assert_eq!(counter(&b), "1");
     assert_eq!(b.state()["status"], "running", "only the largest process is killed");
+}
+
+/// With a log, so that the code can be read: what `run` wrote there, and its status.
+fn logged(b: &Bundle) -> (serde_json::Value, i32) {
+    let log = b.scratch("log.json");
+    let done = b.write().rrun(["--log", log.to_str().expect("UTF-8"), "--log-format", "json", "run", &b.id]);
+    let last = read(&log).lines().next_back().map(|line| serde_json::from_str(line).expect("JSON"));
+    (last.unwrap_or_default(), done.code)
+}
+
+fn a_limit_below_the_need_of_a_start_is_named() {
+    let b = limited(&["true"], json!({"memory": {"limit": 32 << 10}}));
+    let (record, code) = logged(&b);
+    assert_eq!((record["code"].as_str(), code), (Some("E-MEMLOW"), 1), "{record}");
+    assert_eq!(record["config"], "linux.resources.memory.limit");
+    let hint = record["hint"].as_str().expect("a hint");
+    assert!(hint.contains("is below what a start itself needs") && hint.contains("raise memory.limit"), "{hint}");
+    b.assert_no_trace();
+}
+
+fn the_first_kill_of_a_program_is_named() {
+    let b = limited(&["sh", "-c", &format!("exec {EAT}")], json!({"memory": {"limit": 32 * MIB, "swap": 32 * MIB}}));
+    let (record, code) = logged(&b);
+    assert_eq!((record["level"].as_str(), code), (Some("warning"), 137), "{record}");
+    assert!(record["msg"].as_str().is_some_and(|m| m.contains("E-MEMLOW") && m.contains("33554432 bytes")), "{record}");
+    b.assert_no_trace();
 }
 
 fn a_group_can_die_as_one() {

@@ -10,7 +10,7 @@ use oci_spec::runtime::LinuxSeccomp;
 use rrun::concepts::seccomp::{self, simulate::run};
 use rrun::error::Warnings;
 
-use super::profiles;
+use super::{oracle, profiles};
 
 const X86_64: u32 = 0xc000_003e;
 
@@ -43,4 +43,25 @@ pub fn the_filter_of_an_engines_profile_is_small() {
         assert!(filter.len() < 500, "{name}: {}", filter.len());
         assert!(most <= 20 && mean < 12.0, "{name}: {most} {mean}");
     }
+}
+
+/// Against libseccomp's binary tree (its optimisation level 2), which engines do not even ask for, for each call of x86-64.
+pub fn a_call_costs_no_more_than_in_libseccomps_tree() {
+    let profile = profiles::engine();
+    let read: LinuxSeccomp = serde_json::from_value(profile.clone()).expect("a profile");
+    let ours = seccomp::plan(&read, &mut Warnings::default()).expect("a plan").filter;
+    let theirs = oracle::filter(&oracle::ask(&["compile"], &profile.to_string())[0]);
+    let cost = |filter: &[libc::sock_filter]| {
+        let steps: Vec<usize> = (0..470).map(|number| run(filter, X86_64, number, [40; 6]).steps).collect();
+        (filter.len(), steps.iter().sum::<usize>(), steps.into_iter().max().unwrap_or(0))
+    };
+    let (ours, theirs) = (cost(&ours), cost(&theirs));
+    if std::env::var_os("RRUN_MEASURE").is_some() {
+        let line = |name, (length, sum, most): (usize, usize, usize)| {
+            format!("{name}: {length} instructions, a call takes {:.1} of them, at most {most}\n", sum as f64 / 470.0)
+        };
+        let text = line("rrun", ours) + &line("libseccomp", theirs);
+        std::io::stderr().write_all(text.as_bytes()).expect("stderr");
+    }
+    assert!(ours.0 <= theirs.0 && ours.1 <= theirs.1 && ours.2 <= theirs.2, "{ours:?} against {theirs:?}");
 }

@@ -23,7 +23,7 @@ pub fn lacks_libseccomp() -> Option<&'static str> {
     if found.is_ok_and(|s| s.success()) { None } else { Some("python3-seccomp is not installed") }
 }
 
-fn ask(args: &[&str], input: &str) -> Vec<Value> {
+pub fn ask(args: &[&str], input: &str) -> Vec<Value> {
     let mut child = Command::new(PYTHON)
         .arg(SCRIPT)
         .args(args)
@@ -37,7 +37,7 @@ fn ask(args: &[&str], input: &str) -> Vec<Value> {
     String::from_utf8(out.stdout).expect("UTF-8").lines().map(|l| serde_json::from_str(l).expect("JSON")).collect()
 }
 
-fn filter(answer: &Value) -> Vec<sock_filter> {
+pub fn filter(answer: &Value) -> Vec<sock_filter> {
     let hex = answer["filter"].as_str().expect("hex");
     let bytes: Vec<u8> = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect();
     let instruction = |c: &[u8]| {

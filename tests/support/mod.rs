@@ -71,6 +71,7 @@ pub fn collect() -> Vec<Trial> {
         crate::cli::tests(),
         crate::completion::tests(),
         crate::console::tests(),
+        crate::cost::tests(),
         crate::crowd::tests(),
         crate::delete::tests(),
         crate::devices::tests(),

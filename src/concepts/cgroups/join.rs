@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::{Join, Record, paths, tree};
+use super::{Join, Record, paths, tree, write};
 use crate::error::{At, Error, Result};
 use crate::host::Host;
 use crate::sys::fd::cwd;
+use crate::sys::own::read_short;
 use crate::sys::resolve::openat2;
 
 /// `exec --cgroup [CONTROLLERS:]PATH`: where below the container's groups the process goes.
@@ -78,11 +79,12 @@ pub(super) fn open(record: &Record, sub: &[SubGroup], init: i32) -> Result<Join>
                 }
             }
         } else {
-            let group = tree::below(dir, path)?;
-            join.v1_tasks.push(
-                openat2(group.as_fd(), c"tasks", libc::O_WRONLY, 0, libc::RESOLVE_BENEATH)
-                    .at(|| format!("open {}/tasks", dir.display()))?,
-            );
+            // No group of v1 is a link, so only a path that was asked for needs care.
+            let tasks = match below {
+                None => write::open(&dir.join("tasks")).map(OwnedFd::from),
+                Some(_) => openat2(tree::below(dir, path)?.as_fd(), c"tasks", libc::O_WRONLY, 0, libc::RESOLVE_BENEATH),
+            };
+            join.v1_tasks.push(tasks.at(|| format!("open {}/tasks", dir.display()))?);
         }
     }
     Ok(join)
@@ -123,7 +125,7 @@ fn known(record: &Record, sub: &SubGroup) -> Result<()> {
 /// A v2 group that shares controllers out to groups below takes no process itself (EBUSY). Then init has moved below, and the
 /// new process goes where init is, if that is below indeed.
 fn undivided(dir: &Path, init: i32) -> Result<OwnedFd> {
-    let shared = std::fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+    let shared = read_short(dir.join("cgroup.subtree_control")).unwrap_or_default();
     if shared.trim().is_empty() {
         return tree::below(dir, Path::new("/"));
     }

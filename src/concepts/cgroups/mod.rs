@@ -42,6 +42,7 @@ pub use self::update::Change;
 use self::values::{Occasion, Otherwise, Write};
 use crate::error::{At, Error, Result, Warnings};
 use crate::host::Host;
+use crate::sys::fd::close_all;
 
 /// Who makes the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,12 @@ pub struct Join {
     pub note: Option<String>,
     /// As [`Record::devices_skipped`].
     pub devices_skipped: bool,
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        close_all(self.v1_tasks.drain(..));
+    }
 }
 
 /// What the freezer says.
@@ -201,6 +208,20 @@ pub fn oom_kills(record: &Record) -> u64 {
         (None, None) => return 0,
     };
     oom::count(&std::fs::read_to_string(file).unwrap_or_default())
+}
+
+/// What a start takes of the container's memory before its program has any: the kernel's records of mounts, files and the
+/// process (docs/performance.md has the command that measures it).
+const START_NEEDS: u64 = START_NEEDS_KIB << 10;
+const START_NEEDS_KIB: u64 = 256;
+
+/// What to do about a memory limit of so many bytes, under which a start or a program did not live.
+pub fn too_little(limit: i64) -> String {
+    let needs = format!("what a start itself needs, about {START_NEEDS_KIB} KiB");
+    match limit.unsigned_abs() < START_NEEDS {
+        true => format!("the limit of {limit} bytes is below {needs}: raise memory.limit"),
+        false => format!("the limit of {limit} bytes was reached: raise memory.limit"),
+    }
 }
 
 /// Begins to watch for the out-of-memory killer; `None` if the groups have no memory controller.

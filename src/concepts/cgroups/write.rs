@@ -153,7 +153,7 @@ fn without_file(e: Error, name: &str, path: &Path) -> Error {
 
 /// Reads a file of a group, without the final line end.
 pub(super) fn read(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).at(|| format!("read {}", path.display()))?;
+    let text = crate::sys::own::read_short(path).at(|| format!("read {}", path.display()))?;
     Ok(text.trim_end().to_owned())
 }
 

@@ -16,9 +16,9 @@ use crate::sys::resolve::{Kind, Root};
 ///
 /// Called as root before the user changes; and again as the user if that failed, for a directory that only he may enter (a
 /// network file system that distrusts root).
-pub fn enter_cwd(plan: &IdentityPlan) -> Result<()> {
+pub fn enter_cwd(plan: &IdentityPlan, root: &Root) -> Result<()> {
     let failed = || format!("chdir to cwd ({:?}) set in config.json failed", plan.cwd);
-    let dir = container_root()?.resolve_or_make(&plan.cwd, Kind::Directory).at(failed).map_err(|e| e.config("process.cwd"))?;
+    let dir = root.resolve_or_make(&plan.cwd, Kind::Directory).at(failed).map_err(|e| e.config("process.cwd"))?;
     nix::unistd::fchdir(&dir).at(failed).map_err(|e| e.config("process.cwd"))?;
     verify()
 }
@@ -42,7 +42,7 @@ fn escaped() -> Error {
 }
 
 /// The container's root, which after pivot_root is `/` of this process.
-pub(super) fn container_root() -> Result<Root> {
+pub fn container_root() -> Result<Root> {
     crate::host::host_directory(Path::new("/")).map(Root::new)
 }
 

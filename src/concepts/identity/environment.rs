@@ -11,7 +11,6 @@ use std::io::Read;
 use std::path::Path;
 
 use super::IdentityPlan;
-use super::directory::container_root;
 use crate::error::{Error, Result};
 use crate::sys::process::StringVector;
 use crate::sys::resolve::Root;
@@ -55,11 +54,11 @@ pub(super) fn collect(env: &[String], extra: &[(String, String)]) -> Result<(Vec
 
 /// HOME from the container's passwd, where the environment has none; `/` where that knows no such user. Runs inside, after
 /// pivot_root, before the user changes. A passwd that cannot be read counts as empty, as in every runtime.
-pub fn finish_environment(plan: &mut IdentityPlan) -> Result<()> {
+pub fn finish_environment(plan: &mut IdentityPlan, root: &Root) -> Result<()> {
     if !plan.lacks_home {
         return Ok(());
     }
-    let home = read_passwd(&container_root()?).and_then(|text| home_of(&text, plan.uid.as_raw()).map(<[u8]>::to_vec));
+    let home = read_passwd(root).and_then(|text| home_of(&text, plan.uid.as_raw()).map(<[u8]>::to_vec));
     let entry = [b"HOME=", home.as_deref().unwrap_or(b"/")].concat();
     let entry = CString::new(entry).unwrap_or_else(|_| c"HOME=/".into());
     let mut strings: Vec<CString> = plan.env.strings().iter().filter(|s| !s.as_bytes().starts_with(b"HOME=")).cloned().collect();

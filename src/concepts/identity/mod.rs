@@ -27,7 +27,7 @@ use crate::sys::process::StringVector;
 use crate::sys::procfs::ProcFs;
 
 pub use diagnose::{LOOK_CALLS, explain_execve};
-pub use directory::enter_cwd;
+pub use directory::{container_root, enter_cwd};
 pub use environment::{finish_environment, home_of};
 pub use executable::{Executable, examine};
 pub use program::find_program;

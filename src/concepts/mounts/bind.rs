@@ -13,7 +13,7 @@ use super::options::combine;
 use super::{Mount, target};
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{link_text, make_symlink};
-use crate::sys::fd::cwd;
+use crate::sys::fd::{Spent, cwd};
 use crate::sys::idmap::user_namespace;
 use crate::sys::mount::{Attributes, Filesystem, attach, clone_tree, set_attributes};
 use crate::sys::procfs::is_procfs_root;
@@ -114,7 +114,7 @@ impl Bind {
     }
 
     /// Attaches the copy at the destination, which is made as a file or a directory, as the source is one.
-    pub fn attach(&self, copy: OwnedFd, mount: &Mount, root: &Root) -> Result<Option<OwnedFd>> {
+    pub fn attach(&self, copy: OwnedFd, mount: &Mount, root: &Root, spent: &mut Spent) -> Result<Option<OwnedFd>> {
         if self.copy_symlink
             && let Some(text) = link_text(copy.as_fd()).at(|| "readlinkat")?
         {
@@ -129,6 +129,7 @@ impl Bind {
             done => done,
         }
         .at(|| "move_mount")?;
+        spent.push(target);
         Ok(Some(copy))
     }
 

@@ -1,11 +1,12 @@
 //! The view of control groups on a host with v1 hierarchies: a tmpfs with one mount per hierarchy (cgroups(7)).
 //!
-//! With a cgroup namespace each is a real mount, whose root is the container's own group. Without one it would show the
-//! whole host, so the container's own groups are bound instead; a writable one gives root on the host away
-//! (`release_agent`, CVE-2022-0492), so without privilege they are always read-only (CVE-2023-25809).
+//! With a cgroup namespace a real mount has the container's own group as its root. Without one it would show the whole host,
+//! so the container's own groups are bound instead; a writable one gives root on the host away (`release_agent`,
+//! CVE-2022-0492), so without privilege they are always read-only (CVE-2023-25809). With a namespace of the container's own
+//! both look the same, and binding is quicker: to mount a hierarchy the kernel looks at every group of the host.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::bind::Bind;
@@ -13,6 +14,7 @@ use super::filesystem::{Data, New};
 use crate::error::{At, Result};
 use crate::host::Hierarchy;
 use crate::sys::entry::{make_symlink, mkdir};
+use crate::sys::fd::Spent;
 use crate::sys::mount::{Attributes, attach, attach_named, set_attributes};
 use crate::sys::resolve::Name;
 
@@ -37,9 +39,9 @@ enum Shown {
 }
 
 impl Hierarchies {
-    /// `own_groups`: without a cgroup namespace, the container's groups by their controllers; hierarchies in which it has
-    /// none are left out.
-    pub fn new(v1: &[Hierarchy], own_groups: Option<&[(String, PathBuf)]>, read_only: bool) -> std::io::Result<Self> {
+    /// `groups`: the container's own by their controllers; `only`: hierarchies in which it has none are left out, as there is
+    /// no cgroup namespace.
+    pub fn new(v1: &[Hierarchy], groups: &[(String, PathBuf)], only: bool, read_only: bool) -> std::io::Result<Self> {
         let holder = New {
             fstype: c"tmpfs".into(),
             source: c"tmpfs".into(),
@@ -49,7 +51,7 @@ impl Hierarchies {
         };
         let mut hierarchies = Self { holder, shown: vec![], links: vec![], read_only };
         for hierarchy in v1 {
-            hierarchies.add(hierarchy, own_groups)?;
+            hierarchies.add(hierarchy, groups, only)?;
         }
         Ok(hierarchies)
     }
@@ -60,16 +62,17 @@ impl Hierarchies {
         self
     }
 
-    fn add(&mut self, hierarchy: &Hierarchy, own_groups: Option<&[(String, PathBuf)]>) -> std::io::Result<()> {
+    fn add(&mut self, hierarchy: &Hierarchy, groups: &[(String, PathBuf)], only: bool) -> std::io::Result<()> {
         let Some(name) = hierarchy.mountpoint.file_name() else { return Ok(()) };
-        let controllers = hierarchy.controllers.join(",");
         let attributes = if self.read_only { ALWAYS | libc::MOUNT_ATTR_RDONLY } else { ALWAYS };
-        let shown = match own_groups {
+        let group = groups.iter().find(|(controller, _)| hierarchy.controllers.contains(controller));
+        // The host's own mount may be read-only, and a copy of it then is.
+        let shown = match group.filter(|_| only || self.read_only) {
+            None if only => return Ok(()),
             None => Shown::Mount(New { attributes, ..real(&hierarchy.controllers)? }),
-            Some(groups) => {
-                let Some((_, path)) = groups.iter().find(|(c, _)| *c == controllers) else { return Ok(()) };
+            Some((_, path)) => {
                 let source = CString::new(path.as_os_str().as_encoded_bytes())?;
-                Shown::Bind(Bind { source, own: Attributes::setting(attributes), optional: true, ..Bind::default() })
+                Shown::Bind(Bind { source, own: Attributes::setting(attributes), optional: only, ..Bind::default() })
             }
         };
         self.shown.push((Name::new(name)?, shown));
@@ -91,8 +94,8 @@ impl Hierarchies {
     }
 
     /// Inside: the tmpfs is filled while it is attached nowhere, then everything is attached on its handles.
-    pub fn attach(&self, copies: Vec<OwnedFd>, target: BorrowedFd) -> Result<()> {
-        let holder = self.holder.mount(target)?;
+    pub fn attach(&self, copies: Vec<OwnedFd>, target: OwnedFd, spent: &mut Spent) -> Result<()> {
+        let holder = self.holder.mount(target.as_fd(), spent)?;
         for (name, _) in &self.shown {
             mkdir(holder.as_fd(), name).at(|| "mkdirat")?;
         }
@@ -102,17 +105,20 @@ impl Hierarchies {
         if self.read_only {
             set_attributes(holder.as_fd(), false, &Attributes::setting(libc::MOUNT_ATTR_RDONLY)).at(|| "mount_setattr")?;
         }
-        attach(holder.as_fd(), target).at(|| "move_mount")?;
+        attach(holder.as_fd(), target.as_fd()).at(|| "move_mount")?;
         let mut copies = copies.into_iter();
         for (name, shown) in &self.shown {
             let made = match shown {
-                Shown::Mount(new) => Some(new.mount(target)?),
+                Shown::Mount(new) => Some(new.mount(target.as_fd(), spent)?),
                 Shown::Bind(_) => copies.next(),
             };
             if let Some(made) = made {
                 attach_named(made.as_fd(), holder.as_fd(), name).at(|| "move_mount")?;
+                spent.push(made);
             }
         }
+        spent.push(target);
+        spent.push(holder);
         Ok(())
     }
 
@@ -153,7 +159,7 @@ mod tests {
     #[test]
     fn co_mounted_controllers_get_links() {
         let v1 = [hierarchy("/c/cpu,cpuacct", &["cpu", "cpuacct"]), hierarchy("/c/systemd", &["name=systemd"])];
-        let made = Hierarchies::new(&v1, None, true).expect("plain names");
+        let made = Hierarchies::new(&v1, &[], false, true).expect("plain names");
         assert_eq!(made.shown.len(), 2);
         assert_eq!(made.links.len(), 2);
         assert!(matches!(&made.shown[1].1, Shown::Mount(new) if new.data.len() == 2));
@@ -162,10 +168,22 @@ mod tests {
 
     #[test]
     fn without_a_namespace_only_the_own_groups_are_bound() {
-        let v1 = [hierarchy("/c/memory", &["memory"]), hierarchy("/c/pids", &["pids"])];
+        let v1 = [hierarchy("/c/memory", &["memory"]), hierarchy("/c/pids,misc", &["pids", "misc"])];
         let own = [("pids".to_owned(), PathBuf::from("/c/pids/x"))];
-        let made = Hierarchies::new(&v1, Some(&own), false).expect("plain names");
+        let made = Hierarchies::new(&v1, &own, true, false).expect("plain names");
         assert_eq!(made.shown.len(), 1);
         assert!(matches!(&made.shown[0].1, Shown::Bind(bind) if &*bind.source == c"/c/pids/x"));
+    }
+
+    #[test]
+    fn with_a_namespace_known_groups_are_bound_where_nothing_can_be_written() {
+        let v1 = [hierarchy("/c/memory", &["memory"]), hierarchy("/c/pids", &["pids"])];
+        let own = [("pids".to_owned(), PathBuf::from("/c/pids/x"))];
+        let kinds = |read_only| {
+            let made = Hierarchies::new(&v1, &own, false, read_only).expect("plain names");
+            made.shown.iter().map(|(_, s)| matches!(s, Shown::Bind(_))).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(true), [false, true]);
+        assert_eq!(kinds(false), [false, false]);
     }
 }

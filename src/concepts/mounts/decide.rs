@@ -22,15 +22,17 @@ struct Bundle<'a> {
     spec: &'a Spec,
     host: &'a Host,
     path: &'a Path,
-    /// The container's own groups on the host, when it has no cgroup namespace.
-    own_groups: Option<&'a [(String, PathBuf)]>,
+    /// The container's own groups on the host, where they are known by now.
+    groups: &'a [(String, PathBuf)],
+    /// Nothing else may be shown: there is no cgroup namespace.
+    only_groups: bool,
 }
 
-/// Decides every mount. `cgroup_dirs`: for cgroup mounts without a cgroup namespace, the container's own groups on the
-/// host: (controllers joined by comma, directory); on v2 one entry with an empty name.
-pub fn plan(spec: &Spec, host: &Host, bundle: &Path, cgroup_dirs: &[(String, PathBuf)]) -> Result<MountsPlan> {
-    let own_groups = (!has_namespace(spec, LinuxNamespaceType::Cgroup)).then_some(cgroup_dirs);
-    let bundle = Bundle { spec, host, path: bundle, own_groups };
+/// Decides every mount. `groups`: for cgroup mounts, the container's own groups on the host: (controller,
+/// directory); on v2 one entry with an empty name. With a cgroup namespace they may be missing.
+pub fn plan(spec: &Spec, host: &Host, bundle: &Path, groups: &[(String, PathBuf)]) -> Result<MountsPlan> {
+    let only_groups = !has_namespace(spec, LinuxNamespaceType::Cgroup);
+    let bundle = Bundle { spec, host, path: bundle, groups, only_groups };
     let mut plan = MountsPlan { mounts: vec![], inherited: inherited_propagation(spec) };
     let configs = spec.mounts().as_deref().unwrap_or_default();
     for (index, config) in configs.iter().enumerate() {
@@ -115,13 +117,13 @@ impl Bundle<'_> {
             return self.bind(source, destination, options, id_map).map(Act::Bind).map_err(|why| refuse(&why));
         }
         let unified = self.host.cgroups.is_unified();
-        let read_only = options.is_read_only() || (self.host.rootless && self.own_groups.is_some());
-        match (fstype, self.own_groups) {
-            ("cgroup", groups) if !unified => Hierarchies::new(&self.host.cgroups.v1, groups, read_only)
+        let read_only = options.is_read_only() || (self.host.rootless && self.only_groups);
+        match (fstype, self.only_groups) {
+            ("cgroup", only) if !unified => Hierarchies::new(&self.host.cgroups.v1, self.groups, only, read_only)
                 .and_then(|made| Ok(Act::CgroupV1(made.labelled(context(self.label()?)))))
                 .map_err(|_| refuse("a bad cgroup path")),
-            ("cgroup" | "cgroup2", Some(groups)) => {
-                let Some((_, path)) = groups.iter().find(|(controllers, _)| controllers.is_empty()) else {
+            ("cgroup" | "cgroup2", true) => {
+                let Some((_, path)) = self.groups.iter().find(|(controllers, _)| controllers.is_empty()) else {
                     return Err(refuse("without a cgroup namespace it would show all groups of the host")
                         .hint("add {\"type\":\"cgroup\"} to linux.namespaces"));
                 };
@@ -131,7 +133,7 @@ impl Bundle<'_> {
                 let bind = self.bind(path, destination, &options, None).map_err(|why| refuse(&why))?;
                 Ok(Act::Bind(Bind { optional: true, ..bind }))
             }
-            ("cgroup", None) => self.filesystem("cgroup2", source, destination, options).map(Act::New).map_err(nul),
+            ("cgroup", false) => self.filesystem("cgroup2", source, destination, options).map(Act::New).map_err(nul),
             ("" | "none", _) => Err(refuse("it has no type and is no bind").hint("add the option `rbind`, or name a type")),
             (fstype, _) => self.filesystem(fstype, source, destination, options).map(Act::New).map_err(nul),
         }

@@ -11,7 +11,7 @@ use nix::sys::stat::fstat;
 
 use super::copy_up;
 use crate::error::{At, Error, Result};
-use crate::sys::fd::cwd;
+use crate::sys::fd::{Spent, cwd};
 use crate::sys::mount::{Attributes, Filesystem, LONGEST_VALUE, set_attributes};
 use crate::sys::resolve::openat2;
 use crate::sys::xattr;
@@ -55,7 +55,7 @@ pub(super) enum Data {
 
 impl New {
     /// Makes the superblock and its mount, attached nowhere. `covered` is the directory that it will be attached to.
-    pub fn mount(&self, covered: BorrowedFd) -> Result<OwnedFd> {
+    pub fn mount(&self, covered: BorrowedFd, spent: &mut Spent) -> Result<OwnedFd> {
         let fs = Filesystem::open(&self.fstype).at(|| format!("fsopen {}", self.describe()))?;
         let said = |e: Error| match fs.message() {
             Some(message) => e.hint(format!("the kernel says: {message}")),
@@ -65,7 +65,8 @@ impl New {
         // What is read-only from birth cannot be filled.
         let late = if self.copies_up || self.label.is_some() { self.attributes & libc::MOUNT_ATTR_RDONLY } else { 0 };
         let made = fs.mount(self.attributes & !late).at(|| format!("fsmount {}", self.describe())).map_err(said)?;
-        drop(held);
+        held.into_iter().for_each(|fd| spent.push(fd));
+        spent.push(fs);
         if self.copies_up {
             copy_up::fill(made.as_fd(), covered)?;
         }
@@ -108,6 +109,11 @@ impl New {
     /// Whether it shows the kernel itself: such a mount must stand on a real directory.
     pub fn is_kernel_view(&self) -> bool {
         matches!(self.fstype.to_bytes(), b"proc" | b"sysfs")
+    }
+
+    /// Whether nothing is in it but what rrun puts there: a tmpfs that is not filled from the image.
+    pub fn starts_empty(&self) -> bool {
+        self.fstype.to_bytes() == b"tmpfs" && !self.copies_up
     }
 
     /// The type, for messages.

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use crate::error::{At, Error, Result};
-use crate::sys::entry::NoUmask;
+use crate::sys::fd::{Spent, close_all};
 use crate::sys::mount::{Attributes, attach, set_attributes};
 use crate::sys::resolve::{Kind, Root};
 
@@ -73,13 +73,35 @@ enum Act {
 #[derive(Debug, Default)]
 pub struct Sources(Vec<Vec<OwnedFd>>);
 
+impl Drop for Sources {
+    fn drop(&mut self) {
+        close_all(self.0.drain(..).flatten());
+    }
+}
+
 /// Handles of mounts that later steps work on.
 #[derive(Debug, Default)]
 pub struct Mounted {
     /// The mount at /dev.
-    pub dev: Option<OwnedFd>,
+    pub dev: Option<Root>,
     /// The mount at /dev/pts.
     pub pts: Option<OwnedFd>,
+    /// The mount at /dev is a tmpfs that was just made: nothing is in it but what rrun put there.
+    fresh_dev: bool,
+}
+
+impl Mounted {
+    /// Keeps the handles that later steps want.
+    fn keep(&mut self, mount: &Mount, made: OwnedFd, spent: &mut Spent) {
+        match mount.destination.to_str() {
+            Some("/dev") => {
+                self.fresh_dev = matches!(&mount.act, Act::New(new) if new.starts_empty());
+                self.dev = Some(Root::new(made));
+            }
+            Some("/dev/pts") => self.pts = Some(made),
+            _ => spent.push(made),
+        }
+    }
 }
 
 /// Outside: copies of all bind sources with their final attributes and id maps, attached nowhere.
@@ -92,24 +114,19 @@ pub fn apply_from_parent(plan: &MountsPlan) -> Result<Sources> {
     copies.collect::<Result<_>>().map(Sources)
 }
 
-/// Inside: makes each mount and attaches it below the root, in order.
-pub fn apply(plan: &MountsPlan, sources: Sources, root: &Root) -> Result<Mounted> {
-    let _umask = NoUmask::new();
-    let mut mounted = Mounted::default();
+/// Inside, without umask: makes each mount and attaches it below the root, in order.
+pub fn apply(plan: &MountsPlan, mut sources: Sources, root: &Root) -> Result<Mounted> {
+    let (mut mounted, mut spent) = (Mounted::default(), Spent::default());
     let mut late = vec![];
-    let mut sources = sources.0.into_iter();
+    let mut sources = sources.0.drain(..);
     for mount in &plan.mounts {
         let copies = sources.next().unwrap_or_default();
-        let made = mount.make(copies, plan.inherited, root).map_err(|e| explain::explain(mount, e))?;
+        let made = mount.make(copies, plan.inherited, root, &mounted, &mut spent).map_err(|e| explain::explain(mount, e))?;
         let Some(made) = made else { continue };
         if mount.late != 0 {
             late.push((mount, made.try_clone().at(|| "duplicate a mount")?));
         }
-        match mount.destination.to_str() {
-            Some("/dev") => mounted.dev = Some(made),
-            Some("/dev/pts") => mounted.pts = Some(made),
-            _ => {}
-        }
+        mounted.keep(mount, made, &mut spent);
     }
     for (mount, made) in late {
         let done = set_attributes(made.as_fd(), false, &Attributes::setting(mount.late)).at(|| "mount_setattr");
@@ -129,21 +146,32 @@ impl Mount {
     }
 
     /// Makes and attaches it; returns its handle, if there is one mount that later steps may want.
-    fn make(&self, mut copies: Vec<OwnedFd>, inherited: u64, root: &Root) -> Result<Option<OwnedFd>> {
+    fn make(
+        &self,
+        mut copies: Vec<OwnedFd>,
+        inherited: u64,
+        root: &Root,
+        mounted: &Mounted,
+        spent: &mut Spent,
+    ) -> Result<Option<OwnedFd>> {
         if copies.is_empty() {
             copies = self.copies(inherited)?;
         }
         match &self.act {
-            Act::Bind(bind) => bind.attach(copies.swap_remove(0), self, root),
+            Act::Bind(bind) => bind.attach(copies.swap_remove(0), self, root, spent),
             Act::New(new) => {
-                let target = self.target(root, || Ok(Kind::Directory))?;
-                let made = new.mount(target.as_fd())?;
+                let target = match self.target_in_fresh_dev(mounted) {
+                    Some(target) => target,
+                    None => self.target(root, || Ok(Kind::Directory))?,
+                };
+                let made = new.mount(target.as_fd(), spent)?;
                 attach(made.as_fd(), target.as_fd()).at(|| "move_mount")?;
+                spent.push(target);
                 Ok(Some(made))
             }
             Act::CgroupV1(hierarchies) => {
                 let target = self.target(root, || Ok(Kind::Directory))?;
-                hierarchies.attach(copies, target.as_fd()).map(|()| None)
+                hierarchies.attach(copies, target, spent).map(|()| None)
             }
             Act::Remount { own, all, propagations } => {
                 let target = root.resolve(&self.destination).at(|| format!("openat2 {}", self.destination.display()))?;

@@ -6,11 +6,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::Mount;
+use super::{Mount, Mounted};
 use crate::error::{At, Error, Result};
-use crate::sys::entry::{link_text, make_directory, make_file, open};
+use crate::sys::entry::{link_text, make_directory, make_file, mkdir, open, open_directory};
 use crate::sys::procfs::is_procfs;
-use crate::sys::resolve::{Kind, Root};
+use crate::sys::resolve::{Kind, Name, Root};
 
 /// Files of /proc that programs like lxcfs replace to show the container's own numbers.
 pub(super) const REPLACEABLE: [&str; 10] = [
@@ -30,6 +30,11 @@ impl Mount {
     /// The handle of the destination, made when it is missing; `kind` is only asked then.
     pub(super) fn target(&self, root: &Root, kind: impl FnOnce() -> Result<Kind>) -> Result<OwnedFd> {
         let path = &self.destination;
+        if self.must_be_real_directory()
+            && let Ok(directory) = root.open(path, libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY)
+        {
+            return self.outside_proc(directory);
+        }
         let opened = match self.no_follow {
             true => root.resolve_no_follow(path),
             false => root.resolve(path),
@@ -45,11 +50,24 @@ impl Mount {
             let text = format!("filesystem {:?} must be mounted on ordinary directory", self.source);
             return Err(Error::new(text).hint("in the image it is a symbolic link"));
         }
-        // A link of the image may lead into /proc where the configuration did not mean to.
-        if !path.starts_with("/proc") && is_procfs(target.as_fd()).at(|| "fstatfs")? {
-            return Err(inside_proc(path));
+        self.outside_proc(target)
+    }
+
+    /// A link of the image may lead into /proc where the configuration did not mean to.
+    fn outside_proc(&self, target: OwnedFd) -> Result<OwnedFd> {
+        if !self.destination.starts_with("/proc") && is_procfs(target.as_fd()).at(|| "fstatfs")? {
+            return Err(inside_proc(&self.destination));
         }
         Ok(target)
+    }
+
+    /// The handle of a destination that is one name in a /dev that holds only what rrun put there, made in it: the path need
+    /// not be walked, and what was just made is no link and in no procfs. `None` where that is not so.
+    pub(super) fn target_in_fresh_dev(&self, mounted: &Mounted) -> Option<OwnedFd> {
+        let dev = mounted.dev.as_ref().filter(|_| mounted.fresh_dev)?;
+        let name = Name::new(self.destination.strip_prefix("/dev").ok()?).ok()?;
+        mkdir(dev.as_fd(), &name).ok()?;
+        open_directory(dev.as_fd(), &name, libc::O_PATH).ok()
     }
 
     fn make_target(&self, root: &Root, kind: Kind) -> std::io::Result<OwnedFd> {

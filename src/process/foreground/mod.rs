@@ -37,24 +37,6 @@ const NOT_TAKEN: [Signal; 11] = [
     Signal::SIGSTOP,
 ];
 
-/// What callers are known to leave ignored, and so would pass on: nohup (HUP), shells (INT, QUIT, stops), service managers
-/// and daemons (PIPE, CHLD, USR1, USR2, ALRM, TERM), Python (PIPE, XFSZ), and Rust's own start (PIPE).
-const MAYBE_IGNORED: [Signal; 13] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGPIPE,
-    Signal::SIGALRM,
-    Signal::SIGTERM,
-    Signal::SIGCHLD,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGXFSZ,
-];
-
 /// From [`Foreground::begin`] on, signals are data. They stay blocked until rrun ends: what follows the wait removes what
 /// was made, and must not be cut in half.
 #[derive(Debug)]
@@ -94,10 +76,11 @@ impl Foreground {
         self
     }
 
-    /// Inside: the signal mask and dispositions a new program expects, whatever the caller of rrun left behind.
-    pub fn reset_in_child() -> Result<()> {
-        // And the two that C libraries keep for their threads: callers of other languages may have ignored them.
-        for signal in MAYBE_IGNORED.into_iter().map(|s| s as i32).chain([32, 33]) {
+    /// Inside: the signal mask and dispositions a new program expects, whatever the caller of rrun left behind. `ignored` are
+    /// the signals that stay ignored across execve(2), bit n-1 for signal n: SIGPIPE by rrun itself, SIGHUP by nohup, any of
+    /// the 64 by callers in other languages.
+    pub fn reset_in_child(ignored: u64) -> Result<()> {
+        for signal in (1..=64).filter(|n| ignored & 1 << (n - 1) != 0) {
             set_default(signal).at(|| "sigaction")?;
         }
         SigSet::empty().thread_set_mask().at(|| "unblock signals")
@@ -184,15 +167,14 @@ impl Foreground {
     }
 }
 
-/// Reaps every child that has ended, orphans of the container among them; the status of `pid` if it was one of them.
+/// Reaps the children that have ended, orphans of the container among them; the status of `pid` once it is one of them. Those
+/// left then are the next reaper's, as rrun ends.
 fn reap_all(pid: i32) -> Result<Option<i32>> {
-    let mut status = None;
     loop {
         match reap() {
-            Ok(Some((child, code))) if child == pid => status = Some(code),
+            Ok(Some((child, code))) if child == pid => return Ok(Some(code)),
             Ok(Some(_)) => {}
-            Ok(None) => return Ok(status),
-            Err(e) if e.raw_os_error() == Some(libc::ECHILD) && status.is_some() => return Ok(status),
+            Ok(None) => return Ok(None),
             Err(e) => return Err(Error::os(format!("wait for process {pid}"), e)),
         }
     }

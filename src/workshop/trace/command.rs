@@ -20,6 +20,7 @@ use super::Call;
 use super::recorder::Recording;
 use crate::concepts::seccomp::{self, Recorder, SeccompPlan};
 use crate::error::{At, Error, Result};
+use crate::host::Own;
 use crate::process::foreground::Foreground;
 use crate::sys::fd;
 use crate::sys::process::{Cloned, clone3, exit_now, pidfd_signal, prctl};
@@ -58,7 +59,7 @@ pub fn run(words: &[OsString]) -> Result<(i32, Vec<Call>)> {
 /// In the child. Returns only when it failed.
 fn become_program(recorder: &Recorder, filter: SeccompPlan, program: &CString, args: &[CString]) -> Option<Error> {
     let go = || -> Result<()> {
-        Foreground::reset_in_child()?;
+        Foreground::reset_in_child(Own::ask()?.ignored_signals)?;
         let door = UnixStream::connect(&recorder.address).at(|| "connect the recorder")?;
         let pid = format!("{{\"pid\":{}}}", std::process::id());
         let installed = match seccomp::apply(&filter) {

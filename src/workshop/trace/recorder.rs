@@ -132,9 +132,8 @@ impl Watch {
 
     fn take_listener(&mut self) -> io::Result<()> {
         let (stream, _) = self.door.accept()?;
-        let mut text = vec![0; 128 * 1024];
-        let (length, listener) = fd::receive(stream.as_fd(), &mut text)?;
-        let state: serde_json::Value = serde_json::from_slice(&text[..length]).unwrap_or_default();
+        let (text, listener) = fd::receive(stream.as_fd())?;
+        let state: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         if let Some(listener) = listener {
             // An older kernel wakes whichever way it likes.
             wake_in_turn(listener.as_fd()).ok();

@@ -1,0 +1,90 @@
+//! What a start costs, where that can be counted and does not depend on the machine's mood: system calls, and the binary's
+//! size. Times are printed by scripts/bench.sh and fail no test.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::*;
+
+crate::tests![
+    run_makes_few_system_calls if lacks_strace,
+    exec_makes_few_system_calls if lacks_strace,
+    the_release_binary_is_small if lacks_release,
+];
+
+fn lacks_strace() -> Option<&'static str> {
+    let there = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|s| s.success());
+    needs_root().or((!there).then_some("needs strace"))
+}
+
+/// The bundle that scripts/bench.sh times, with this root.
+fn engine() -> Bundle {
+    let mut b = Bundle::new(&[]);
+    let root = b.config["root"]["path"].clone();
+    b.config = serde_json::from_str(include_str!("../rootfs-fixtures/bundles/engine.json")).expect("JSON");
+    b.config["root"]["path"] = root;
+    b
+}
+
+/// All calls of all processes of `rrun ARGS`, the program's own included. A debug build of Rust asks about each descriptor
+/// that it closes, which a release build does not.
+fn calls(b: &Bundle, args: &[&str]) -> usize {
+    let trace = b.scratch("trace");
+    let command = b.command(args.iter().copied());
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "trace=!fcntl", "-e", "signal=none", "-c", "-U", "calls,name", "-o"]).arg(&trace);
+    strace.arg(command.get_program()).args(command.get_args()).current_dir(b.path());
+    let done: Done = strace.stdin(Stdio::null()).output().expect("start strace").into();
+    done.ok();
+    let text = std::fs::read_to_string(&trace).expect("a trace");
+    let total = text.lines().rfind(|l| l.ends_with("total")).unwrap_or_else(|| panic!("no total in {text}"));
+    total.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
+}
+
+/// The v1 hierarchies of this host: each costs its part.
+fn hierarchies() -> usize {
+    std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").lines().filter(|l| l.contains(" - cgroup ")).count()
+}
+
+#[track_caller]
+fn at_most(most: usize, counted: usize) {
+    assert!(counted <= most, "{counted} system calls, {most} were enough: what is asked, opened or walked twice?");
+}
+
+fn run_makes_few_system_calls() {
+    let b = engine();
+    b.write();
+    let run = ["run", b.id.as_str()];
+    // The first makes the state root.
+    b.rrun(run).ok();
+    at_most(445 + 10 * hierarchies(), calls(&b, &run));
+    b.assert_no_trace();
+}
+
+fn exec_makes_few_system_calls() {
+    let mut b = engine();
+    b.config["process"]["args"] = Value::from(vec!["sleep", "1000"]);
+    b.run_detached();
+    at_most(240 + 2 * hierarchies(), calls(&b, &["exec", &b.id, "true"]));
+    b.rrun(["delete", "--force", &b.id]).ok();
+}
+
+/// As scripts/quickstart.sh builds it; tests build no release.
+fn release() -> Option<std::fs::Metadata> {
+    let built = rrun_path().parent().and_then(Path::parent).map(|target| target.join("release/rrun"))?;
+    let ours = std::fs::metadata(&built).ok()?;
+    let manifest = std::fs::metadata(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).ok()?;
+    // One from before the last change of the build's settings says nothing.
+    (ours.modified().ok()? > manifest.modified().ok()?).then_some(ours)
+}
+
+fn lacks_release() -> Option<&'static str> {
+    release().is_none().then_some("needs a release build: scripts/quickstart.sh makes one")
+}
+
+fn the_release_binary_is_small() {
+    let size = release().expect("asked before").len();
+    assert!(size <= 4 << 20, "{} KiB: see docs/performance.md for what was paid for what", size >> 10);
+}
