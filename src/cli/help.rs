@@ -35,10 +35,10 @@ pub fn all(name: &str) -> String {
     for (group, title) in [(Group::Runtime, "Runtime (runc-compatible)"), (Group::Understand, "Understand")] {
         text.push_str(&format!("\n{title}:\n"));
         for command in commands().filter(|c| c.group == group) {
-            text.push_str(&format!("  {:<10}{}\n", command.name, command.about));
+            text.push_str(&format!("  {:<12}{}\n", command.name, command.about));
         }
     }
-    text.push_str(&format!("  {:<10}Print the help of a command\n", "help"));
+    text.push_str(&format!("  {:<12}Print the help of a command\n", "help"));
     text.push_str("\nGlobal flags:\n");
     text.push_str(&options(GLOBAL.iter().chain(&HELP)));
     text
