@@ -16,7 +16,7 @@ use crate::support::*;
 crate::tests![
     nothing_is_stolen_from_exec,
     nothing_is_stolen_from_a_container_that_joins if needs_root,
-    a_created_container_holds_no_directory_of_the_host,
+    a_created_container_holds_no_directory_of_the_host if needs_root,
     an_executed_process_stays_in_a_root_without_mount_namespace if needs_root,
 ];
 

@@ -277,7 +277,8 @@ fn two_containers_on_one_volume() {
     );
     b.config["linux"]["maskedPaths"] = json!(["/v/x/etc"]);
     neighbour.run_detached();
-    let etc = super::tree(Path::new("/etc")).len();
+    let names = || fs::read_dir("/etc").expect("readdir").count();
+    let etc = names();
     race_run(&b, &canary, &[], |_| true);
-    assert_eq!(super::tree(Path::new("/etc")).len(), etc, "something was made in /etc of the host");
+    assert_eq!(names(), etc, "something was made in /etc of the host");
 }
