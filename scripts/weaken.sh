@@ -48,6 +48,9 @@ for patch in tests/security/weaken/*.patch; do
         elif RRUN=$weak run "$test"; then
             echo "$name: NOT noticed by $test"
             status=1
+        elif ! grep -q 'test result: FAILED' "$work/log"; then
+            echo "$name: $test did not end within five minutes"
+            status=1
         else
             echo "$name: noticed by $test"
         fi

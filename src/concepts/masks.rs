@@ -110,13 +110,13 @@ impl<'a> Places<'a> {
     /// in which no mask would be missed. So it is held, and known to be the view, before paths below it are looked up.
     fn open(plan: &MasksPlan, root: &'a Root) -> Result<Self> {
         let hold = |view: &View| {
-            let (place, kind) = view.names();
+            let (place, _) = view.names();
             let found = root.resolve_no_follow(Path::new(place)).at(|| format!("open {place} of the container"))?;
             match view.is(found.as_fd()).at(|| format!("fstatfs {place} of the container"))? {
                 true => Ok((place, Root::new(found))),
                 false => {
-                    let text = format!("{place} of the container is no {kind} any more: somebody changes its root file system");
-                    Err(Error::new(text))
+                    let what = "is not what was mounted there any more: somebody changes its root file system";
+                    Err(Error::new(format!("{place} of the container {what}")))
                 }
             }
         };

@@ -99,7 +99,7 @@ fn calls_that_change_the_host_are_refused() {
         ("mount", libc::SYS_mount, &["str:none", "str:/tmp", "str:tmpfs", "0", "0"]),
         ("pivot_root", libc::SYS_pivot_root, &["str:.", "str:."]),
         ("chroot", libc::SYS_chroot, &["str:/tmp"]),
-        ("syslog", libc::SYS_syslog, &["3", "0", "0"]),
+        ("syslog", libc::SYS_syslog, &["5", "0", "0"]),
         ("mknodat", libc::SYS_mknodat, &["-100", "str:/disk", "0x61b0", "0x800"]),
         ("sethostname", libc::SYS_sethostname, &["str:x", "1"]),
     ];
