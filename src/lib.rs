@@ -5,6 +5,8 @@
 //! kernel in `unsafe` words. `docs/architecture.md` is the map.
 
 #[forbid(unsafe_code)]
+pub mod audit;
+#[forbid(unsafe_code)]
 pub mod bundle;
 #[forbid(unsafe_code)]
 pub mod cli;

@@ -138,7 +138,7 @@ const FLOORS: [&[&str]; 6] = [
     &["sys"],
     &["error", "host", "style", "suggest"],
     &["concepts"],
-    &["bundle", "cli", "log", "plan", "process", "state"],
+    &["audit", "bundle", "cli", "log", "plan", "process", "state"],
     &["workshop"],
     &["verbs"],
 ];

@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests are the attacker: they swap links, kill by pid and make nodes")]
 
+mod audit;
 mod badinput;
 mod capabilities;
 mod cgroups;

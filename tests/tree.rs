@@ -11,6 +11,8 @@ crate::tests![
     a_container_has_both_pids_and_its_own_namespaces,
     shared_is_a_word,
     a_namespace_of_another_container_is_named if needs_root,
+    a_container_joins_the_network_of_another if needs_root,
+    a_bundle_that_means_another_network_is_refused,
     users_are_mapped if needs_root,
     mounts_are_found_on_the_host,
     the_network_is_that_of_its_namespace,
@@ -118,6 +120,48 @@ fn a_namespace_of_another_container_is_named() {
         |what: &str| walls["between"].as_array().and_then(|w| w.iter().find(|w| w["what"] == what)).map(|w| w["shared"].clone());
     assert_eq!((shared("net namespace"), shared("pid namespace")), (Some(json!(true)), Some(json!(false))), "{walls}");
     b.rrun(["delete", "--force", &other]).ok();
+}
+
+fn a_container_joins_the_network_of_another() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let other = format!("{}-z", b.id);
+    let dir = joined(&b, "none", "net");
+    let script = ["run", "--net-of", &b.id, "--bundle", dir.to_str().expect("UTF-8")];
+    let mut command = b.command(script.into_iter().chain(["--detach", other.as_str()]));
+    assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("run").success());
+    let containers = &document(&b, &[])["containers"];
+    let of = |at: usize, kind: &str| containers[at]["namespaces"][kind]["id"].clone();
+    assert_eq!((&containers[1]["id"], of(0, "net")), (&json!(other), of(1, "net")));
+    assert_ne!((of(0, "pid"), of(0, "mnt")), (of(1, "pid"), of(1, "mnt")));
+    // One more process is in it, too.
+    let link = b.rrun(["exec", &other, "readlink", "/proc/self/ns/net"]).ok();
+    assert_eq!(link.trim(), format!("net:[{}]", of(0, "net")));
+    b.rrun(["delete", "--force", &other]).ok();
+}
+
+fn a_bundle_that_means_another_network_is_refused() {
+    let mut b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let other = format!("{}-z", b.id);
+    let refused = |b: &Bundle, of: &str, text: &str| {
+        let dir = joined(b, "none", "net");
+        let done = b.rrun(["run", "--net-of", of, "--bundle", dir.to_str().expect("UTF-8"), &other]);
+        std::fs::remove_dir_all(dir).expect("remove");
+        done.fails_with(text);
+        assert!(!b.root().join(&other).exists());
+    };
+    refused(&b, "no-such", "container does not exist");
+    let namespaces = b.config["linux"]["namespaces"].clone();
+    let network = namespaces.as_array().and_then(|n| n.iter().position(|n| n["type"] == "network")).expect("network");
+    b.config["linux"]["namespaces"][network]["path"] = json!("/proc/1/ns/net");
+    refused(&b, &b.id, "the bundle joins another network namespace, /proc/1/ns/net");
+    b.config["linux"]["namespaces"].as_array_mut().expect("a list").remove(network);
+    refused(&b, &b.id, "the bundle asks for the host's network");
+    b.rrun(["kill", &b.id, "KILL"]).ok();
+    b.wait_for("stopped");
+    b.config["linux"]["namespaces"] = namespaces;
+    refused(&b, &b.id, "container not running");
 }
 
 fn users_are_mapped() {

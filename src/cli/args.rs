@@ -36,6 +36,8 @@ pub struct Global {
     pub driver: Driver,
     /// `--rootless`: true, false, or `None` for auto.
     pub rootless: Option<bool>,
+    /// `--audit`.
+    pub audit: crate::audit::Wanted,
     /// `--strict`: warnings are errors.
     pub strict: bool,
     /// `--criu` was given: accepted for old callers, to be warned about.
@@ -67,6 +69,8 @@ pub struct CreateArgs {
     pub narrate: bool,
     /// `--layer`, `--overlay`, `--overlay-size`, `--keep-layer`.
     pub layers: LayerOptions,
+    /// `run --net-of`: the container whose network it joins.
+    pub net_of: Option<String>,
     /// Who records the calls of the program. No flag of the runtime's: a verb that explains asks for it.
     pub recorder: Option<Recorder>,
 }

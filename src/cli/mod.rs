@@ -15,10 +15,12 @@ mod understand;
 pub mod units;
 mod update;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::audit::Wanted;
 use crate::bundle::template::Profile;
 use crate::concepts::cgroups::Driver;
 use crate::concepts::layers::LayerOptions;
@@ -35,7 +37,7 @@ pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 #[cfg(feature = "workshop")]
-pub use understand::{DiffArgs, ExplainArgs, StatsArgs, StatsView, TraceArgs, TreeArgs, TreeView, Understand};
+pub use understand::{DiffArgs, ExplainArgs, LogArgs, StatsArgs, StatsView, TraceArgs, TreeArgs, TreeView, Understand};
 pub use update::{Resources, UpdateArgs};
 
 /// What the meaning of a command line depends on beside its words.
@@ -119,6 +121,7 @@ fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
         log_json: flags.text("log-format") == Some("json"),
         driver: driver(flags)?,
         rootless,
+        audit: audit(flags, around)?,
         strict: flags.on("strict") || around.strict,
         criu: flags.given("criu"),
         looks: looks(flags, around),
@@ -132,6 +135,18 @@ fn looks(flags: &Typed, around: &Surroundings) -> Looks {
         _ => When::Auto,
     };
     Looks { when, ..around.looks }
+}
+
+/// `DIR`, `required`, or `required:DIR`.
+fn audit(flags: &Typed, around: &Surroundings) -> Result<Wanted> {
+    let Some(text) = flags.path_text("audit") else { return Ok(Wanted::default()) };
+    let (required, dir) = match text.as_encoded_bytes().strip_prefix(b"required") {
+        Some(b"") => (true, None),
+        Some([b':', dir @ ..]) => (true, Some(Path::new(OsStr::from_bytes(dir)))),
+        _ => (false, Some(Path::new(text))),
+    };
+    let dir = dir.map(|dir| typed::absolute(dir, around)).transpose()?;
+    Ok(Wanted { dir, required })
 }
 
 fn driver(flags: &Typed) -> Result<Driver> {
@@ -325,6 +340,7 @@ fn create_args(flags: &Typed, around: &Surroundings) -> Result<CreateArgs> {
             size: flags.string("overlay-size")?,
             keep: flags.path("keep-layer", around)?,
         },
+        net_of: flags.string("net-of")?,
         recorder: None,
     })
 }

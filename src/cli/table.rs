@@ -88,6 +88,7 @@ pub const GLOBAL: &[Flag] = &[
         "Least level of the log records [default: warning]",
     ),
     flag("debug", None, Takes::Nothing, "Log each step: --log-level debug"),
+    flag("audit", None, Takes::Text("DIR"), "Keep an audit log in DIR; required[:DIR]: and do nothing without it"),
     flag("strict", None, Takes::Nothing, "Make each warning an error (also: RRUN_STRICT=1)"),
     flag("systemd-cgroup", None, Takes::Nothing, "Let systemd make the cgroup: --cgroup-manager systemd"),
     flag("cgroup-manager", None, Takes::OneOf(&["cgroupfs", "systemd", "disabled"]), "Who makes the cgroup [default: cgroupfs]"),
@@ -130,6 +131,7 @@ const RUN: &[Flag] = &[
         Takes::OneOf(&["runc", "env"]),
         "Status when rrun fails: runc: 1; env, as env(1): 125, 126 may not be executed, 127 not found [default: runc]",
     ),
+    flag("net-of", None, Takes::Text("ID"), "Join the network namespace of the container ID"),
 ];
 
 const EXEC: &[Flag] = &[

@@ -76,7 +76,7 @@ fn every_flag_of_create_arrives() {
     let (_, Verb::Create(args)) = parse(line) else { panic!("not create") };
     let CreateArgs { id, bundle, console_socket, pidfd_socket, pid_file, no_pivot, no_new_keyring, preserve_fds, .. } = args;
     let (narrate, layers) = (args.narrate, args.layers);
-    assert_eq!((id.as_deref(), args.recorder), (Some("c1"), None));
+    assert_eq!((id.as_deref(), args.recorder, args.net_of), (Some("c1"), None, None));
     let paths = [bundle, console_socket, pidfd_socket, pid_file, layers.keep].map(|p| p.expect("given"));
     assert_eq!(paths.map(|p| p.display().to_string()), ["/b", "/s", "/q", "/work/dir/p", "/work/dir/k"]);
     assert!(no_pivot && no_new_keyring && narrate && layers.overlay);
@@ -86,8 +86,9 @@ fn every_flag_of_create_arrives() {
 
 #[test]
 fn every_flag_of_run_arrives() {
-    let (_, Verb::Run(args)) = parse("run -d --keep -no-subreaper -b /b c1") else { panic!("not run") };
+    let (_, Verb::Run(args)) = parse("run -d --keep -no-subreaper --net-of web -b /b c1") else { panic!("not run") };
     assert!(args.detach && args.keep && args.no_subreaper);
+    assert_eq!(args.create.net_of.as_deref(), Some("web"));
     assert_eq!(args.create.bundle.as_deref(), Some(Path::new("/b")));
     let (_, Verb::Run(args)) = parse("run --detach=false --keep=0 --no-subreaper=f c1") else { panic!("not run") };
     assert!(!args.detach && !args.keep && !args.no_subreaper);

@@ -120,6 +120,12 @@ impl Typed {
         texts.map(|t| text(t).ok_or_else(|| Error::new(format!("the value of --{long} must be UTF-8")))).collect()
     }
 
+    /// A free text as it is; an empty one counts as not given.
+    pub fn path_text(&self, long: &str) -> Option<&OsStr> {
+        let text = self.0.try_get_one::<OsString>(long).ok().flatten()?;
+        (!text.is_empty()).then_some(text.as_os_str())
+    }
+
     /// A path, made absolute. An empty one counts as not given, as with runc.
     pub fn path(&self, long: &str, around: &Surroundings) -> Result<Option<PathBuf>> {
         let Ok(Some(path)) = self.0.try_get_one::<OsString>(long) else { return Ok(None) };

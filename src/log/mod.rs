@@ -17,6 +17,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::audit::{Audit, Event};
 use crate::error::{At, Error, Result, Warnings};
 use crate::style::Looks;
 pub use moment::now;
@@ -53,6 +54,7 @@ pub struct Journal {
     data: bool,
     looks: Looks,
     warnings: Warnings,
+    audit: Audit,
 }
 
 impl Journal {
@@ -71,6 +73,31 @@ impl Journal {
     pub fn without_file(wanted: Wanted) -> Self {
         let Wanted { json, debug, silent, data, looks, .. } = wanted;
         Self { json, debug, silent, data, looks, ..Self::default() }
+    }
+
+    /// Has events logged from now on.
+    pub fn keep_audit(&mut self, audit: Audit) {
+        self.audit = audit;
+    }
+
+    /// Whether there is an audit log.
+    pub fn audits(&self) -> bool {
+        self.audit.is_on()
+    }
+
+    /// Logs an event, which is put together only if there is an audit log. That it cannot be written is a warning, and an error
+    /// where the log is required.
+    pub fn audit(&mut self, event: impl FnOnce() -> Event, error: Option<&Error>) -> Result<()> {
+        if !self.audits() {
+            return Ok(());
+        }
+        match self.audit.write(&event(), error) {
+            Err(e) if !self.audit.is_required() => {
+                self.warnings.add(format!("the audit log misses an event: {e}"));
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Writes a record of level `debug` at once, if `--debug` asks for them.

@@ -6,6 +6,7 @@
 mod describe;
 pub mod exec;
 mod filter;
+pub mod neighbour;
 pub mod overrides;
 pub mod record;
 pub mod rules;

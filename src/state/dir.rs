@@ -274,6 +274,11 @@ impl StateDir {
         Ok(text)
     }
 
+    /// Leaves an empty file of this name.
+    pub fn mark(&self, name: &str) -> Result<()> {
+        self.write(name, b"")
+    }
+
     /// Its descriptor's number, for init to close its copy.
     pub fn number(&self) -> RawFd {
         self.dir.as_raw_fd()

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
-use super::Outcome;
+use super::{Outcome, audit};
 use crate::bundle;
 use crate::cli::{CreateArgs, Global, id_candidates};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::log::{Journal, now};
+use crate::plan::neighbour::join_network;
 use crate::plan::record::{self, Birth};
 use crate::plan::{self, Plan, Request};
 use crate::process::announce::Announce;
@@ -34,7 +35,12 @@ pub struct Setup {
 
 /// Reads the bundle, plans, and claims the id. Nothing is made before all of the input was found good.
 pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool, journal: &mut Journal) -> Result<Setup> {
-    let bundle = bundle::load(args.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
+    let mut bundle = bundle::load(args.bundle.as_deref().unwrap_or(Path::new(".")), journal.warnings())?;
+    if let Some(other) = &args.net_of {
+        let other = StateDir::read(&global.root, other)?.load()?;
+        let _alive = other.init()?.ok_or_else(|| Error::new(format!("--net-of {}: container not running", other.id)))?;
+        join_network(&mut bundle.spec, &other)?;
+    }
     let host = Host::ask()?;
     let laps = Laps::new(global.debug || args.narrate)?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
@@ -83,6 +89,7 @@ pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<
     }
     let mut created = created?;
     tell(&mut created, journal);
+    journal.audit(|| audit::event(global, &plan.id, "create"), None)?;
     created.leave();
     Ok(Outcome::default())
 }

@@ -6,7 +6,7 @@
 
 use std::os::fd::AsFd;
 
-use super::Outcome;
+use super::{Outcome, audit};
 use crate::cli::{DeleteArgs, Global};
 use crate::error::{At, Error, Result};
 use crate::log::Journal;
@@ -30,8 +30,9 @@ fn deliberately(mut dir: StateDir, journal: &mut Journal) -> Result<()> {
     check_deletable(&dir, &dir.load()?)?;
     dir.acquire()?;
     let state = dir.load()?;
-    if check_deletable(&dir, &state)? == Status::Created {
-        end(&state)?;
+    match check_deletable(&dir, &state)? {
+        Status::Created => end(&state)?,
+        _ => audit::exit(Some(&dir), &state, None, journal)?,
     }
     destroy(dir, &state, journal)
 }
@@ -57,6 +58,7 @@ fn force(mut dir: StateDir, journal: &mut Journal) -> Result<()> {
         return dir.remove();
     };
     end(&state)?;
+    audit::exit(Some(&dir), &state, None, journal)?;
     destroy(dir, &state, journal)
 }
 

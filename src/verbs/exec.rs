@@ -5,7 +5,7 @@
 
 use oci_spec::runtime::Process;
 
-use super::Outcome;
+use super::{Outcome, audit};
 use crate::bundle;
 use crate::cli::{ExecArgs, Global};
 use crate::concepts::cgroups::{self, SubGroup};
@@ -56,6 +56,7 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     let foreground = if args.detach { None } else { Some(Foreground::begin(false)?) };
     // The newcomer is born among the container's processes: it shall bring no directory of the host (CVE-2016-9962).
     drop(dir);
+    journal.audit(|| audit::exec(global, args), None)?;
     let executed = exec::exec(&mut plan, &state, &init, join, &tell, &laps)?;
     match foreground {
         Some(foreground) => Ok(Outcome { status: executed.wait(&plan, foreground)?, ..Outcome::default() }),

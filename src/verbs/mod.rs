@@ -3,6 +3,7 @@
 //! The way in: descriptors that a caller leaked are closed to containers before anything else is opened. The way out: one
 //! outcome, printed once; engines read nothing else.
 
+pub mod audit;
 pub mod create;
 pub mod delete;
 pub mod events;
@@ -88,7 +89,8 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> u8 {
     if global.criu {
         journal.warnings().add("--criu is ignored: no program is chosen by a path on the command line");
     }
-    let done = dispatch(global, verb, journal).and_then(|outcome| journal.refuse_warnings(global.strict).map(|()| outcome));
+    let done = audit::around(global, verb, journal, |journal| dispatch(global, verb, journal));
+    let done = done.and_then(|outcome| journal.refuse_warnings(global.strict).map(|()| outcome));
     match done.and_then(|outcome| print(&outcome.text).map(|_| outcome.status)) {
         Ok(status) => {
             journal.succeed();

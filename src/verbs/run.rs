@@ -4,7 +4,7 @@
 //! (runtime-spec, runtime.md; 128+n as shells count signals).
 
 use super::create::{Setup, set_up, tell};
-use super::{Outcome, delete};
+use super::{Outcome, audit, delete};
 use crate::cli::{Global, RunArgs};
 use crate::concepts::cgroups;
 use crate::error::Result;
@@ -24,6 +24,8 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
     let foreground = foreground.map(|f| f.kill_command(kill_command(global, &plan.id)));
     let running = parent::create(&mut plan, state, dir, &announce, &laps).and_then(|mut created| {
         tell(&mut created, journal);
+        // Before the program can do anything: where the log is required, it is what happens first.
+        journal.audit(|| audit::event(global, &plan.id, "start"), None)?;
         let state = created.state.clone();
         created.launch(&plan).map(|running| (running, state))
     });
@@ -42,12 +44,13 @@ pub fn run(global: &Global, args: &RunArgs, journal: &mut Journal) -> Result<Out
         let why = cgroups::too_little(limit);
         journal.warnings().add(format!("the kernel ended the container for lack of memory (E-MEMLOW): {why}"));
     }
+    let logged = audit::exit(dir.as_ref(), &state, status.as_ref().ok().copied(), journal);
     let removed = match dir.filter(|_| !args.keep) {
         Some(dir) => delete::destroy(dir, &state, journal),
         None => Ok(()),
     };
-    // Of two errors the first: the second may come from it.
-    status.and_then(|status| removed.map(|()| Outcome { status, ..Outcome::default() }))
+    // Of several errors the first: the others may come from it.
+    status.and_then(|status| removed.and(logged).map(|()| Outcome { status, ..Outcome::default() }))
 }
 
 /// What ends the container by force, for who has no other terminal at hand to look it up.

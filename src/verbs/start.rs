@@ -5,7 +5,7 @@
 
 use std::os::fd::AsFd;
 
-use super::Outcome;
+use super::{Outcome, audit};
 use crate::cli::Global;
 use crate::concepts::hooks::{self, Kind};
 use crate::error::{At, Error, Result};
@@ -16,7 +16,7 @@ use crate::state::{StateDir, Status, start_time};
 use crate::sys::process::{pidfd_open, pidfd_signal};
 
 /// Starts the container `id`. The error of a program that cannot be executed after all is reported here.
-pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome> {
+pub fn run(global: &Global, id: &str, journal: &mut Journal) -> Result<Outcome> {
     let dir = StateDir::open(&global.root, id)?;
     let state = dir.load()?;
     match state.status(&dir)? {
@@ -33,6 +33,7 @@ pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome>
     // Before the program can have anything to say.
     let manager = notify::address(std::env::var_os("NOTIFY_SOCKET"));
     let notify = manager.map_or(Ok(None), |manager| Notify::listen(dir.path(), &manager))?;
+    journal.audit(|| audit::event(global, id, "start"), None)?;
     gate::open_gate(dir.path(), pidfd.as_fd())?;
     let hooks = hooks::plan_hooks(state.hooks.as_ref())?;
     hooks::run(&hooks, Kind::Poststart, &state.oci_json(Status::Running)).inspect_err(|_| {

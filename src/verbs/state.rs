@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, audit};
 use crate::cli::Global;
 use crate::error::Result;
 use crate::log::Journal;
@@ -52,10 +52,14 @@ impl<'a> Document<'a> {
 }
 
 /// Prints the state document.
-pub fn run(global: &Global, id: &str, _journal: &mut Journal) -> Result<Outcome> {
+pub fn run(global: &Global, id: &str, journal: &mut Journal) -> Result<Outcome> {
     let dir = StateDir::read(&global.root, id)?;
     let state = dir.load()?;
-    let document = Document::new(&state, state.status(&dir)?);
+    let status = state.status(&dir)?;
+    if status == Status::Stopped {
+        audit::exit(Some(&dir), &state, None, journal)?;
+    }
+    let document = Document::new(&state, status);
     let text = serde_json::to_string_pretty(&document).expect("plain data has a JSON form");
     Ok(Outcome::print(text + "\n"))
 }

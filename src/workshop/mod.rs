@@ -10,6 +10,7 @@ pub mod digest;
 pub mod doctor;
 pub mod explain;
 pub mod help;
+pub mod log;
 pub mod observed;
 pub mod stats;
 pub mod trace;

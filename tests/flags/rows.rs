@@ -16,6 +16,7 @@ pub const ROWS: &[Row] = &[
     ("rrun", "log-format", &["log::a_failure_is_one_json_record_and_one_line", "log::a_text_record_is_one_line_with_a_time"]),
     ("rrun", "log-level", &["log::the_least_level_counts"]),
     ("rrun", "debug", &["lifecycle::debug_prints_the_plan_with_times"]),
+    ("rrun", "audit", &["audit::each_event_is_a_line", "audit::a_required_log_comes_first", "audit::a_failing_log_is_a_warning"]),
     ("rrun", "strict", &["log::strict_refuses_before_anything_is_made"]),
     (
         "rrun",
@@ -55,6 +56,11 @@ pub const ROWS: &[Row] = &[
     ("run", "overlay", &["layers::overlay_leaves_the_bundles_root_alone"]),
     ("run", "overlay-size", &["layers::a_size_is_a_limit"]),
     ("run", "keep-layer", &["layers::a_kept_layer_is_there_after_and_next_time"]),
+    (
+        "run",
+        "net-of",
+        &["tree::a_container_joins_the_network_of_another", "tree::a_bundle_that_means_another_network_is_refused"],
+    ),
     ("run", "detach", &["lifecycle::a_pid_file_holds_the_pid_and_no_newline"]),
     ("run", "keep", &["lifecycle::run_deletes_unless_kept"]),
     (
@@ -136,6 +142,8 @@ pub const ROWS: &[Row] = &[
     ("plan", "keep-layer", PLAN),
     ("diff", "json", &["diff::what_was_done_is_told", "diff::powerful_files_are_marked"]),
     ("diff", "format", &["diff::what_was_done_is_told"]),
+    ("log", "follow", &["audit::following_prints_what_comes"]),
+    ("log", "json", &["audit::each_event_is_a_line"]),
     ("stats", "follow", &["stats::following_ends_with_the_container"]),
     ("stats", "interval", &["stats::following_ends_with_the_container", "stats::wrong_command_lines_are_explained"]),
     ("stats", "json", &["stats::numbers_are_those_of_the_groups"]),

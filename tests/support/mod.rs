@@ -65,6 +65,7 @@ macro_rules! tests {
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
         // One line per module, in alphabetical order.
+        crate::audit::tests(),
         crate::badinput::tests(),
         crate::capabilities::tests(),
         crate::cgroups::tests(),

@@ -7,12 +7,14 @@ mod completion;
 mod diff;
 mod doctor;
 mod explain;
+mod log;
 mod stats;
 mod trace;
 mod tree;
 
 pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
+pub use log::LogArgs;
 pub use stats::{StatsArgs, View as StatsView};
 pub use trace::TraceArgs;
 pub use tree::{TreeArgs, View as TreeView};
@@ -30,6 +32,7 @@ pub const COMMANDS: &[&Command] = &[
     &diff::COMMAND,
     &trace::COMMAND,
     &stats::COMMAND,
+    &log::COMMAND,
     &doctor::COMMAND,
     &completion::COMMAND,
 ];
@@ -47,6 +50,8 @@ pub enum Understand {
     Stats(StatsArgs),
     /// `explain`.
     Explain(Box<ExplainArgs>),
+    /// Show the audit log.
+    Log(LogArgs),
     /// Whether this host has what containers need.
     Doctor {
         /// `--json`.
@@ -77,6 +82,7 @@ pub fn read(name: &str, flags: &Typed, split: &Split, around: &Surroundings) -> 
         "trace" => Understand::Trace(trace::read(flags, split, around)?),
         "stats" => Understand::Stats(stats::read(flags, split)?),
         "explain" => Understand::Explain(Box::new(explain::read(flags, split, around)?)),
+        "log" => Understand::Log(log::read(flags, split)?),
         "doctor" => doctor::read(flags),
         "completion" => completion::read(split)?,
         _ => return Ok(None),
