@@ -29,7 +29,7 @@ pub fn run(global: &Global, args: &TraceArgs, journal: &mut Journal) -> Result<O
         std::fs::write(path, profile::emit(&calls, old)).at(|| format!("write {}", path.display()))?;
     }
     let report = Report::new(calls, method, args.net);
-    let text = if args.json { report.json(status) } else { report.text() };
+    let text = if args.json { report.json(status) } else { report.text(&global.looks.stdout()) };
     Ok(Outcome { status: status.unwrap_or(0), text })
 }
 

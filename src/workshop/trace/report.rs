@@ -3,13 +3,12 @@
 //! "First by" is the name that a thread had when it first made the call: it shows which program of a container needs what,
 //! and the runtime's own execve stands there under the runtime's name.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::Call;
 use super::notes::{is_network, note};
-use crate::concepts::seccomp::{call_count, call_of};
+use crate::concepts::seccomp::{call_count, call_of, native_name};
+use crate::style::{Column, Paint, Style, table};
 
 /// What nobody who reads the table may forget.
 const BANNER: &str = "a trace proves what was used, not what is needed: exercise every feature before you rely on it";
@@ -48,27 +47,20 @@ impl Report {
     }
 
     fn unused(&self) -> usize {
-        let native = self.rows.iter().filter(|row| row.arch == crate::concepts::seccomp::native_name()).count();
+        let native = self.rows.iter().filter(|row| row.arch == native_name()).count();
         call_count().saturating_sub(native)
     }
 
     /// The table.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        let width = self.rows.iter().map(|row| row.label().len()).max().unwrap_or(4).max(4);
-        let by = self.rows.iter().map(|row| row.by().chars().count()).max().unwrap_or(8).max(8);
-        let mut line = |count: &str, name: &str, first: &str, note: &str| {
-            let line = format!("{count:>9}  {name:<width$}  {first:<by$}  {note}");
-            writeln!(text, "{}", line.trim_end()).expect("writing to memory");
-        };
-        line("COUNT", "CALL", "FIRST BY", "NOTE");
-        self.rows.iter().for_each(|row| line(&row.call.count.to_string(), &row.label(), &row.by(), &row.note));
+    pub fn text(&self, style: &Style) -> String {
+        let heads = [Column::number("COUNT"), Column::new("CALL"), Column::new("FIRST BY"), Column::long("NOTE")];
+        let row = |row: &Row| vec![row.call.count.to_string(), row.label(), row.by(), row.note.clone()];
+        let rows: Vec<Vec<String>> = self.rows.iter().map(row).collect();
         let kind = if self.network_only { " network" } else { "" };
-        write!(text, "{} distinct of {}{kind} calls", self.rows.len(), self.total()).expect("writing to memory");
-        if !self.network_only {
-            write!(text, "; {} others never used", self.unused()).expect("writing to memory");
-        }
-        text + "\n" + if self.network_only { SHARED } else { BANNER } + "\n"
+        let unused = if self.network_only { String::new() } else { format!("; {} others never used", self.unused()) };
+        let sum = format!("{} distinct of {}{kind} calls{unused}", rows.len(), self.total());
+        let last = if self.network_only { SHARED } else { BANNER };
+        format!("{}{}\n{}\n", table(style, &heads, &rows), style.paint(Paint::Strong, sum), style.paint(Paint::Faint, last))
     }
 
     /// The document. `status` is the program's, if it was ours to run.
@@ -91,11 +83,7 @@ impl Report {
 impl Row {
     /// The name; with its architecture if that is not ours.
     fn label(&self) -> String {
-        if self.arch == crate::concepts::seccomp::native_name() {
-            self.name.clone()
-        } else {
-            format!("{}:{}", self.arch, self.name)
-        }
+        if self.arch == native_name() { self.name.clone() } else { format!("{}:{}", self.arch, self.name) }
     }
 
     fn by(&self) -> String {
