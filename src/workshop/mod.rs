@@ -6,7 +6,6 @@
 
 pub mod completion;
 pub mod diff;
-pub mod digest;
 pub mod doctor;
 pub mod explain;
 pub mod help;
