@@ -4,6 +4,7 @@
 //! here: ids, hierarchies, and, only for configs that need them, features that a kernel may lack.
 
 pub mod obstacles;
+mod unified;
 
 use std::os::fd::OwnedFd;
 
@@ -74,7 +75,11 @@ impl Host {
         let egid = nix::unistd::getegid().as_raw();
         let map = read("/proc/self/uid_map")?;
         let rootless = euid != 0 || !is_initial(&map);
-        let mut cgroups = Cgroups::parse(&mount_table()?, &read("/proc/self/cgroup")?);
+        let own = read("/proc/self/cgroup")?;
+        let mut cgroups = match unified::alone(&own) {
+            Some(cgroups) => cgroups,
+            None => Cgroups::parse(&mount_table()?, &own),
+        };
         if rootless {
             cgroups.owner = outside(&map, euid).unwrap_or(euid);
             cgroups.only_below = cgroups.is_only_below();
