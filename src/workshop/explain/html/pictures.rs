@@ -18,7 +18,7 @@ const LETTERS: usize = 44;
 
 /// What a namespace divides, in a few words.
 const ABOUT: [&str; 8] =
-    ["process ids", "users, root's power", "network", "mounts", "host name", "shared memory", "cgroup paths", "boot clock"];
+    ["process ids", "users, root", "network", "mounts", "host name", "shared memory", "cgroup paths", "boot clock"];
 
 fn open(page: &mut Page, id: &str, caption: &str, note: &str, height: usize, description: &str) {
     page.raw("<figure>\n<figcaption>").text(caption).raw(" <span>").text(note).raw("</span></figcaption>\n");
