@@ -178,6 +178,7 @@ fn the_plan_takes_no_step() {
     let text = b.rrun(["plan", b.path().to_str().expect("UTF-8")]).ok();
     assert!(text.contains("clone3 with new namespaces: pid, network, ipc, uts, mount"), "{text}");
     assert!(text.lines().last().is_some_and(|l| l.contains("execve \"true\"")), "{text}");
+    assert!(text.starts_with("before there is a process: ") && text.contains("\n\nthe program\n"), "{text}");
     b.assert_no_trace();
     let lines: serde_json::Value =
         serde_json::from_str(&b.rrun(["plan", "--json", b.path().to_str().expect("UTF-8")]).ok()).expect("JSON");

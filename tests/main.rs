@@ -31,6 +31,7 @@ mod identity;
 mod install;
 mod keyring;
 mod kill;
+mod lab;
 mod layers;
 mod lifecycle;
 mod limits;
@@ -68,6 +69,7 @@ mod traffic;
 mod tree;
 mod update;
 mod users;
+mod workshop;
 
 fn main() -> std::process::ExitCode {
     let args = libtest_mimic::Arguments::from_args();

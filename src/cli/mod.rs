@@ -37,7 +37,7 @@ pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 #[cfg(feature = "workshop")]
-pub use understand::{DiffArgs, ExplainArgs, LogArgs, StatsArgs, StatsView, TraceArgs, TreeArgs, TreeView, Understand};
+pub use understand::*;
 pub use update::{Resources, UpdateArgs};
 
 /// What the meaning of a command line depends on beside its words.

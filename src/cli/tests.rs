@@ -315,6 +315,7 @@ fn every_flag_changes_what_is_meant() {
             let line = match command {
                 None => format!("{given} list"),
                 Some(command) if command.name == "exec" => format!("exec {given} c1 ls"),
+                Some(command) if command.name == "lab" => format!("lab run {given} userns"),
                 Some(command) => format!("{} {given} {}", command.name, "c1 ".repeat(command.count.0)),
             };
             parse_in(&line, &around()).ok().map(|parsed| format!("{parsed:?}"))

@@ -154,6 +154,19 @@ impl Step {
         ]
     };
 
+    /// The part of the making that it belongs to; the parts follow each other in this order.
+    pub fn phase(self) -> &'static str {
+        match self {
+            Self::State | Self::Cgroups | Self::Layers | Self::RootTree | Self::Sources | Self::Stdio => {
+                "before there is a process: limits, layers, what only the outside can open"
+            }
+            s if s <= Self::EnterTime => "a process with namespaces of its own",
+            s if s <= Self::FinishRoot => "what it can see: its root, mounts, devices; what is hidden",
+            s if s <= Self::Capabilities => "what it may do: limits, user, capabilities",
+            _ => "the program",
+        }
+    }
+
     /// Which process takes it.
     pub fn side(self) -> Side {
         match self {
@@ -163,5 +176,17 @@ impl Step {
             Self::RuntimeHooks | Self::Created => Side::Parent,
             _ => Side::Init,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_phase_is_one_piece() {
+        let mut phases: Vec<&str> = Step::ALL.iter().map(|step| step.phase()).collect();
+        phases.dedup();
+        assert_eq!(phases.len(), 5, "{phases:?}");
     }
 }

@@ -17,6 +17,7 @@ use crate::plan::{self, Request, Side, Step};
 
 #[derive(Serialize)]
 struct Line {
+    phase: &'static str,
     process: &'static str,
     step: String,
     text: String,
@@ -48,16 +49,26 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
     journal.refuse_warnings(global.strict)?;
     let lines = Step::ALL.into_iter().flat_map(|step| {
         let process = if step.side() == Side::Parent { "parent" } else { "init" };
-        plan.describe(step).into_iter().map(move |text| Line { process, step: format!("{step:?}"), text })
+        plan.describe(step).into_iter().map(move |text| Line { phase: step.phase(), process, step: format!("{step:?}"), text })
     });
     let lines: Vec<Line> = lines.collect();
     let text = match args.json {
         true => serde_json::to_string_pretty(&lines).map_err(std::io::Error::from).at(|| "write JSON")? + "\n",
-        // An engine puts the image's program and variables into the configuration: a terminal would obey what they hold.
-        false => {
-            let line = |(i, l): (usize, &Line)| format!("{:3}  {:6}  {}\n", i + 1, l.process, escape(&l.text));
-            lines.iter().enumerate().map(line).collect()
-        }
+        false => page(&lines),
     };
     Ok(Outcome { text, ..Outcome::default() })
+}
+
+/// The lines under the headings of their phases. An engine puts the image's program and variables into the configuration: a
+/// terminal would obey what they hold.
+fn page(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for (i, line) in lines.iter().enumerate() {
+        if i == 0 || lines[i - 1].phase != line.phase {
+            let gap = if i == 0 { "" } else { "\n" };
+            text.push_str(&format!("{gap}{}\n", line.phase));
+        }
+        text.push_str(&format!("{:3}  {:6}  {}\n", i + 1, line.process, escape(&line.text)));
+    }
+    text
 }

@@ -7,7 +7,7 @@ use crate::cli::{Global, Understand};
 use crate::error::{Result, Warnings};
 use crate::log::Journal;
 use crate::verbs::{Outcome, trace};
-use crate::workshop::{completion, diff, doctor, explain, help, log, stats, tree};
+use crate::workshop::{completion, diff, doctor, explain, help, lab, log, stats, tree};
 
 /// Runs one of them.
 pub fn run(global: &Global, verb: &Understand, journal: &mut Journal) -> Result<Outcome> {
@@ -26,6 +26,10 @@ pub fn run(global: &Global, verb: &Understand, journal: &mut Journal) -> Result<
         Understand::Trace(args) => trace::run(global, args, journal)?,
         Understand::Stats(args) => Outcome::print(stats::run(&global.root, args, &style, super::print)?),
         Understand::Log(args) => Outcome::print(log::run(global, args, &style, super::print)?),
+        Understand::Lab(args) => {
+            let (status, text) = lab::run(args)?;
+            Outcome { status, text }
+        }
         Understand::Doctor { json } => {
             let (text, ready) = doctor::run(global, *json)?;
             Outcome { status: i32::from(!ready), text }

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod help;
+pub mod lab;
 pub mod log;
 pub mod observed;
 pub mod stats;

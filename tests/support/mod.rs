@@ -1,12 +1,10 @@
 //! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
 
 mod config;
-pub mod screen;
-
 pub mod neighbour;
 mod programs;
 mod rootless;
-
+pub mod screen;
 pub mod user;
 
 use std::path::{Path, PathBuf};
@@ -60,11 +58,10 @@ macro_rules! tests {
     };
 }
 
-/// Every test of every module, as trials.
+/// Every test of every module, as trials; in alphabetical order.
 #[allow(clippy::too_many_lines)] // A flat list: one line a module.
 pub fn collect() -> Vec<Trial> {
     let modules: Vec<Vec<Test>> = vec![
-        // One line per module, in alphabetical order.
         crate::audit::tests(),
         crate::badinput::tests(),
         crate::capabilities::tests(),
@@ -90,6 +87,7 @@ pub fn collect() -> Vec<Trial> {
         crate::install::tests(),
         crate::keyring::tests(),
         crate::kill::tests(),
+        crate::lab::tests(),
         crate::layers::tests(),
         crate::lifecycle::tests(),
         crate::limits::tests(),
@@ -126,6 +124,7 @@ pub fn collect() -> Vec<Trial> {
         crate::tree::tests(),
         crate::update::tests(),
         crate::users::tests(),
+        crate::workshop::tests(),
     ];
     modules.into_iter().flatten().map(trial).collect()
 }

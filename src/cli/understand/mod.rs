@@ -7,6 +7,7 @@ mod completion;
 mod diff;
 mod doctor;
 mod explain;
+mod lab;
 mod log;
 mod stats;
 mod trace;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
+pub use lab::{LabArgs, LabDeed, LabRun, LabSides};
 pub use log::LogArgs;
 pub use stats::{StatsArgs, View as StatsView};
 pub use trace::TraceArgs;
@@ -33,6 +35,7 @@ pub const COMMANDS: &[&Command] = &[
     &trace::COMMAND,
     &stats::COMMAND,
     &log::COMMAND,
+    &lab::COMMAND,
     &doctor::COMMAND,
     &completion::COMMAND,
 ];
@@ -52,6 +55,8 @@ pub enum Understand {
     Explain(Box<ExplainArgs>),
     /// Show the audit log.
     Log(LogArgs),
+    /// Show by an experiment what one setting does.
+    Lab(LabArgs),
     /// Whether this host has what containers need.
     Doctor {
         /// `--json`.
@@ -83,6 +88,7 @@ pub fn read(name: &str, flags: &Typed, split: &Split, around: &Surroundings) -> 
         "stats" => Understand::Stats(stats::read(flags, split)?),
         "explain" => Understand::Explain(Box::new(explain::read(flags, split, around)?)),
         "log" => Understand::Log(log::read(flags, split)?),
+        "lab" => lab::read(flags, split, around)?,
         "doctor" => doctor::read(flags),
         "completion" => completion::read(split)?,
         _ => return Ok(None),

@@ -27,7 +27,7 @@ pub struct Shelf {
 }
 
 /// All kinds.
-pub const SHELVES: &[Shelf] = &[errors::SHELF, super::explain::SHELF, keys::SHELF];
+pub const SHELVES: &[Shelf] = &[errors::SHELF, super::explain::SHELF, keys::SHELF, super::lab::SHELF];
 
 /// The names of one kind; none if nobody has that kind.
 pub fn names(kind: &str) -> Vec<&'static str> {

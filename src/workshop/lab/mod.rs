@@ -1,0 +1,110 @@
+//! `lab`: small experiments, each with one switch. With it OFF an effect is seen, with it ON it is gone; or there is no switch,
+//! and that is the lesson.
+//!
+//! A lab runs rrun itself, as a child, on a bundle that it makes and removes: what is shown is what the runtime does, not what
+//! somebody said it does. `table` holds the labs, `trial` runs one side, `report` tells.
+
+mod config;
+mod needs;
+mod patch;
+mod place;
+mod report;
+pub mod table;
+mod trial;
+mod witness;
+
+use serde_json::json;
+
+use self::config::Names;
+use self::place::Place;
+use self::report::{CANNOT, Sides};
+use self::table::{Lab, NO_FLAGS, Switch, lab, labs};
+use self::trial::Interrupts;
+use crate::cli::{LabArgs, LabDeed, LabRun, LabSides};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::style::Style;
+use crate::workshop::help::{Page, Shelf};
+
+/// Their pages in `rrun help`.
+pub const SHELF: Shelf = Shelf { kind: "lab", names: || labs().map(|lab| lab.name).collect(), page };
+
+fn page(name: &str, style: &Style) -> Option<String> {
+    let lab = lab(name)?;
+    let mut page = Page::new(lab.name, lab.about);
+    page.code("what", lab.text);
+    page.code("inside", lab.inside.trim());
+    page.code("outside", lab.outside.trim());
+    page.code("run", &format!("rrun lab run {} --diff", lab.name));
+    page.list("see", &[lab.refs.join(" · ")]);
+    Some(page.show(style))
+}
+
+/// Runs the command: its exit status, and what it prints.
+pub fn run(args: &LabArgs) -> Result<(i32, String)> {
+    let as_text = |value: serde_json::Value| format!("{value:#}\n");
+    match &args.deed {
+        LabDeed::List => Ok((0, if args.json { as_text(report::index_json(labs())) } else { report::index(labs()) })),
+        LabDeed::Witness(deed, operand) => witness::run(deed, operand.as_deref()).map(|text| (0, text)),
+        LabDeed::Run(wanted) => {
+            let lab = lab(&wanted.name).ok_or_else(|| unknown(&wanted.name))?;
+            match show(lab, wanted)? {
+                Ok((sides, change)) => {
+                    let status = if report::holds(lab, &sides) { 0 } else { 1 };
+                    let change = change.as_ref();
+                    Ok((
+                        status,
+                        if args.json {
+                            as_text(report::json(lab, &sides, change.unwrap_or(&json!([]))))
+                        } else {
+                            report::text(lab, &sides, change.filter(|_| wanted.sides == LabSides::Diff))
+                        },
+                    ))
+                }
+                Err(reason) if args.json => Ok((CANNOT, as_text(json!({"lab": lab.name, "cannot": reason})))),
+                Err(reason) => Ok((CANNOT, report::cannot(lab, &reason))),
+            }
+        }
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let error = Error::new(format!("no lab is called {}", crate::log::value(name))).code("E-USAGE");
+    match crate::suggest::closest(name, labs().map(|lab| lab.name)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("rrun lab list names them all"),
+    }
+}
+
+/// What was seen and the change between the sides, or why this host cannot show it.
+type Seen = std::result::Result<(Sides, Option<serde_json::Value>), String>;
+
+fn show(lab: &Lab, wanted: &LabRun) -> Result<Seen> {
+    let host = Host::ask()?;
+    if let Some(reason) = needs::lacking(lab, &host, wanted.lab_vm, &std::env::temp_dir()) {
+        return Ok(Err(reason));
+    }
+    let busybox = match needs::busybox() {
+        Ok(busybox) => busybox,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let interrupts = Interrupts::hold()?;
+    let place = Place::make(lab, &busybox)?;
+    let id = format!("lab-{}-{}", lab.name, std::process::id());
+    let names = Names { dir: place.dir.display().to_string(), rrun: place.rrun.display().to_string(), id };
+    let [off, on] = config::both(lab, &names, host.cgroups.is_unified())?;
+    let flags = match lab.switch {
+        Switch::Flags { off, on } => [off, on],
+        _ => [NO_FLAGS; 2],
+    };
+    let one = |config, flags: table::Flags| {
+        place.prepare(config, &off)?;
+        let command = place.command(&names.id, [flags.global, &names.fill(flags.run)]);
+        let shown = trial::run(command, &interrupts, &place.dir, &lab.effect);
+        place.end_containers();
+        shown
+    };
+    let off_shown = (wanted.sides != LabSides::On).then(|| one(&off, flags[0])).transpose()?;
+    let on_shown = (wanted.sides != LabSides::Off).then(|| one(&on, flags[1])).transpose()?;
+    Ok(Ok(([off_shown, on_shown], Some(config::switch(lab, &names)?))))
+}

@@ -1,0 +1,273 @@
+//! The labs: with its switch OFF each shows its effect, with it ON it does not; where there is no switch, both do.
+//!
+//! They run as a person runs them, in a directory of their own that is gone afterwards. A host that cannot show one says why.
+
+use std::process::{Command, Stdio};
+
+use rrun::workshop::lab::table::labs;
+use serde_json::Value;
+
+use crate::support::*;
+
+crate::tests![all if needs_root;
+    userns,
+    nnp,
+    seccomp_unshare,
+    typo,
+    cwd_fd,
+    readonly,
+    masked,
+    device,
+    pagecache,
+    dirty,
+    hostpid,
+    hostnet,
+    forkbomb,
+    oom,
+    affinity,
+    noisy,
+    task_net,
+    task_disk,
+    task_hostpath,
+    task_stats,
+    task_kernel,
+    every_lab_has_a_test,
+    the_list_is_an_index,
+    one_side_alone_has_its_own_status,
+    the_difference_is_shown_side_by_side,
+    a_misspelt_name_is_corrected,
+    what_a_host_cannot_show_is_said_and_is_77,
+    an_interrupted_lab_leaves_nothing,
+];
+
+/// `rrun lab ARGS` with a directory for temporary files of the test's own, and what is left in it.
+fn lab(bundle: &Bundle, args: &[&str]) -> Done {
+    let done: Done = command(bundle, args).output().expect("start rrun").into();
+    let left: Vec<_> = std::fs::read_dir(bundle.scratch("tmp")).expect("a directory").flatten().map(|e| e.path()).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    done
+}
+
+fn command(bundle: &Bundle, args: &[&str]) -> Command {
+    let tmp = bundle.scratch("tmp");
+    std::fs::create_dir_all(&tmp).expect("mkdir");
+    let mut command = bundle.command([&["lab"], args].concat());
+    command.env("TMPDIR", tmp);
+    command
+}
+
+/// Runs a lab; passes if it holds, or if this host cannot show it and says why.
+#[track_caller]
+fn holds(name: &str) -> Option<Value> {
+    let bundle = Bundle::new(&[]);
+    let done = lab(&bundle, &["run", name, "--json", "--i-am-a-lab-vm"]);
+    let told: Value = serde_json::from_str(&done.out).unwrap_or_else(|e| panic!("{e}: {done:?}"));
+    if done.code == 77 {
+        assert!(told["cannot"].as_str().is_some_and(|why| why.len() > 10), "{told}");
+        return None;
+    }
+    assert_eq!(done.code, 0, "{told:#}");
+    assert_eq!(told["holds"], true, "{told:#}");
+    Some(told)
+}
+
+/// A fact of one side.
+fn fact<'a>(told: &'a Value, side: &str, name: &str) -> &'a str {
+    told[side]["facts"][name].as_str().unwrap_or("none")
+}
+
+fn userns() {
+    let Some(told) = holds("userns") else { return };
+    assert_eq!((fact(&told, "off", "uid_inside"), fact(&told, "on", "uid_inside")), ("0", "0"));
+    assert_eq!((fact(&told, "off", "euid"), fact(&told, "on", "euid")), ("0", "100000"));
+}
+
+fn nnp() {
+    let Some(told) = holds("nnp") else { return };
+    assert_eq!(fact(&told, "on", "uid"), "su: must be suid to work properly");
+}
+
+fn seccomp_unshare() {
+    let Some(told) = holds("seccomp-unshare") else { return };
+    assert_eq!(fact(&told, "off", "capabilities_before"), "0000000000000000");
+    assert!(fact(&told, "off", "capabilities_inside").ends_with("ffffffff"), "{told}");
+    assert_eq!(fact(&told, "on", "new_user_namespace"), "operation not permitted");
+}
+
+fn typo() {
+    let Some(told) = holds("typo") else { return };
+    for side in ["off", "on"] {
+        assert!(fact(&told, side, "told").contains("noNewPrivileges"), "{told}");
+    }
+    assert_eq!((fact(&told, "off", "status"), fact(&told, "on", "status")), ("0", "1"));
+}
+
+fn cwd_fd() {
+    let Some(told) = holds("cwd-fd") else { return };
+    assert_eq!((fact(&told, "on", "started"), fact(&told, "on", "status")), ("none", "1"), "{told}");
+}
+
+fn readonly() {
+    let Some(told) = holds("readonly") else { return };
+    assert_eq!(fact(&told, "on", "write"), "Read-only file system");
+}
+
+fn masked() {
+    let Some(told) = holds("masked") else { return };
+    assert_eq!((fact(&told, "on", "timer_list_bytes"), fact(&told, "on", "keys_bytes")), ("0", "0"));
+}
+
+fn device() {
+    let Some(told) = holds("device") else { return };
+    assert_eq!(fact(&told, "on", "disk"), "Operation not permitted");
+}
+
+fn pagecache() {
+    let Some(told) = holds("pagecache") else { return };
+    assert_eq!(fact(&told, "off", "second"), "0 KiB from disk");
+}
+
+fn dirty() {
+    holds("dirty");
+}
+
+fn hostpid() {
+    let Some(told) = holds("hostpid") else { return };
+    assert_eq!(fact(&told, "on", "secret"), "No such file or directory");
+    let processes = |side| fact(&told, side, "processes").parse::<u32>().expect("a number");
+    assert!(processes("on") < 5 && processes("off") > processes("on"), "{told}");
+}
+
+fn hostnet() {
+    let Some(told) = holds("hostnet") else { return };
+    assert_eq!((fact(&told, "on", "interfaces"), fact(&told, "on", "local_server")), ("lo", "out of reach"));
+}
+
+fn forkbomb() {
+    let Some(told) = holds("forkbomb") else { return };
+    assert_eq!(fact(&told, "on", "said"), "Resource temporarily unavailable");
+    assert!(fact(&told, "on", "started").parse::<u32>().expect("a number") < 10, "{told}");
+}
+
+fn oom() {
+    let Some(told) = holds("oom") else { return };
+    for (name, off, on) in [("memory_64M", 0, 137), ("tmpfs_64M", 0, 137), ("file_64M", 0, 0)] {
+        assert_eq!(fact(&told, "off", name), format!("status {off}"), "{name}: {told:#}");
+        assert_eq!(fact(&told, "on", name), format!("status {on}"), "{name}: {told:#}");
+    }
+    assert_eq!(fact(&told, "on", "neighbour"), "running");
+}
+
+fn affinity() {
+    let Some(told) = holds("affinity") else { return };
+    assert_eq!((fact(&told, "on", "cpu_0"), fact(&told, "on", "cpu_1")), ("taken", "Invalid argument"));
+}
+
+fn noisy() {
+    let Some(told) = holds("noisy") else { return };
+    for side in ["off", "on"] {
+        assert!(fact(&told, side, "neighbour_counted_to").parse::<u32>().is_ok_and(|n| n > 0), "{told}");
+    }
+}
+
+fn task_net() {
+    let Some(told) = holds("task-net") else { return };
+    assert_eq!((fact(&told, "off", "same_namespace"), fact(&told, "on", "same_namespace")), ("yes", "no"));
+}
+
+fn task_disk() {
+    let Some(told) = holds("task-disk") else { return };
+    assert_eq!((fact(&told, "on", "write_24M"), fact(&told, "on", "left_in_the_image")), ("No space left on device", "no"));
+}
+
+fn task_hostpath() {
+    let Some(told) = holds("task-hostpath") else { return };
+    assert_eq!(fact(&told, "on", "on_the_host"), "nothing");
+}
+
+fn task_stats() {
+    let Some(told) = holds("task-stats") else { return };
+    assert_eq!((fact(&told, "on", "pids_limit"), fact(&told, "on", "memory_limit")), ("10", "268435456"), "{told}");
+}
+
+fn task_kernel() {
+    let Some(told) = holds("task-kernel") else { return };
+    assert_eq!(fact(&told, "on", "kernel_of_two"), fact(&told, "on", "kernel_of_host"));
+}
+
+fn every_lab_has_a_test() {
+    let tested: Vec<String> = tests().iter().map(|t| t.name.rsplit("::").next().expect("a name").replace('_', "-")).collect();
+    for lab in labs() {
+        assert!(tested.iter().any(|t| t == lab.name), "{} has no test", lab.name);
+    }
+}
+
+fn the_list_is_an_index() {
+    let bundle = Bundle::new(&[]);
+    let list = lab(&bundle, &["list"]).ok();
+    assert_eq!(lab(&bundle, &[]).ok(), list);
+    let as_json: Value = serde_json::from_str(&lab(&bundle, &["list", "--json"]).ok()).expect("JSON");
+    assert_eq!(as_json.as_array().map(Vec::len), Some(labs().count()));
+    for known in labs() {
+        let line = list.lines().find(|l| l.starts_with(&format!("{} ", known.name))).expect(known.name);
+        assert!(line.ends_with(known.about), "{line}");
+        assert_eq!(line.contains('*'), known.danger.is_some(), "{line}");
+    }
+}
+
+fn one_side_alone_has_its_own_status() {
+    let bundle = Bundle::new(&[]);
+    let off = lab(&bundle, &["run", "readonly", "--off"]).ok();
+    assert!(off.contains("OFF shows the effect.") && !off.contains("Read-only file system"), "{off}");
+    let on = lab(&bundle, &["run", "--on", "readonly"]).ok();
+    assert!(on.contains("ON does not show the effect.") && on.contains("Read-only file system"), "{on}");
+    lab(&bundle, &["run", "readonly", "--on", "--off"]).fails_with("choose one of them");
+}
+
+fn the_difference_is_shown_side_by_side() {
+    let bundle = Bundle::new(&[]);
+    let text = lab(&bundle, &["run", "readonly", "--diff"]).ok();
+    assert!(text.contains("The only change\n  {\"op\": \"add\", \"path\": \"/linux/readonlyPaths\""), "{text}");
+    let line = text.lines().find(|l| l.starts_with("  > write")).expect("the marked line");
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), "> write done Read-only file system");
+    assert!(text.contains("As expected: OFF shows the effect, ON does not."), "{text}");
+}
+
+fn a_misspelt_name_is_corrected() {
+    let bundle = Bundle::new(&[]);
+    lab(&bundle, &["run", "usernss"]).fails_with("did you mean userns?");
+    lab(&bundle, &["run", "zzzzzzzz"]).fails_with("rrun lab list names them all");
+    lab(&bundle, &["run"]).fails_with("lab run: which one?");
+    lab(&bundle, &["start", "userns"]).fails_with("unknown word \"start\"");
+    lab(&bundle, &["list", "--off"]).fails_with("--off says how to run a lab");
+    lab(&bundle, &["witness", "magic"]).fails_with("no such deed: magic");
+}
+
+fn what_a_host_cannot_show_is_said_and_is_77() {
+    let bundle = Bundle::new(&[]);
+    if !std::path::Path::new("/etc/rrun-lab").exists() {
+        let done = lab(&bundle, &["run", "hostpid"]);
+        assert_eq!(done.code, 77, "{done:?}");
+        assert!(done.out.contains("cannot be shown here") && done.out.contains("--i-am-a-lab-vm"), "{done:?}");
+    }
+    // A busybox is found along the PATH, or not.
+    let empty = bundle.scratch("tmp");
+    let mut without = command(&bundle, &["run", "typo"]);
+    without.env("PATH", &empty);
+    let done: Done = without.output().expect("start rrun").into();
+    assert!(done.code == 0 || done.code == 77 && done.out.contains("busybox-static"), "{done:?}");
+}
+
+fn an_interrupted_lab_leaves_nothing() {
+    let bundle = Bundle::new(&[]);
+    let mut child =
+        command(&bundle, &["run", "noisy"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start rrun");
+    let groups = format!("lab-noisy-{}-noisy", child.id());
+    wait_until("the lab's container runs", || !groups_named(&groups).is_empty() || child.try_wait().expect("wait").is_some());
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("kill");
+    let done: Done = child.wait_with_output().expect("wait").into();
+    assert!(done.code == 77 || done.err.contains("ended before it was done"), "{done:?}");
+    assert!(groups_named(&groups).is_empty(), "its groups are left");
+    assert!(std::fs::read_dir(bundle.scratch("tmp")).expect("a directory").next().is_none(), "its directory is left");
+}
