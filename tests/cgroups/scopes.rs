@@ -10,6 +10,7 @@ use super::*;
 crate::tests![
     all if needs_groups;
     systemd_makes_shows_and_removes_the_scope if lacks_systemd,
+    devices_stay_closed_when_systemd_writes_its_units_anew if || needs_root().or_else(lacks_systemd),
     a_scope_in_use_is_left_alone if lacks_systemd,
     properties_of_every_type_reach_systemd if lacks_systemd,
     malformed_properties_are_refused if lacks_systemd,
@@ -77,6 +78,23 @@ fn systemd_makes_shows_and_removes_the_scope() {
     // A path of the other driver.
     b.config["linux"]["cgroupsPath"] = json!("/a/b");
     scope(&b, &["run"]).fails_with("expected cgroupsPath to be of format");
+}
+
+/// Also of what else enters the scope, and although systemd was never told of the rules.
+fn devices_stay_closed_when_systemd_writes_its_units_anew() {
+    let b = devices::maker(&["sh", "-c", "mknod /dev/d c 1 11; sleep 100"], json!([]));
+    scope(&b, &["run", "--detach"]).ok();
+    let is_closed = |when: &str| {
+        until(when, || {
+            let done = b.rrun(["exec", &b.id, "sh", "-c", "test -e /dev/d && true < /dev/null && true < /dev/d"]);
+            assert_ne!(done.code, 0, "{when}");
+            done.err.contains("Operation not permitted")
+        });
+    };
+    is_closed("refused at first");
+    systemctl(&["daemon-reload"]);
+    systemctl(&["set-property", "--runtime", &format!("rrun-{}.scope", b.id), "TasksMax=50"]);
+    is_closed("refused after systemd's turn");
 }
 
 fn a_scope_in_use_is_left_alone() {

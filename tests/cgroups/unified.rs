@@ -10,6 +10,7 @@ use super::*;
 crate::tests![
     all if needs_groups;
     what_v1_calls_otherwise_is_converted if lacks_v2,
+    what_unified_names_is_a_limit if lacks_v2,
     what_v2_lacks_is_an_error if lacks_v2,
     processes_above_are_in_the_way_of_controllers if || needs_root().or_else(lacks_v2),
 ];
@@ -30,6 +31,13 @@ fn what_v1_calls_otherwise_is_converted() {
     is("cpu.weight", "100");
     is("cpu.max", "20000 50000");
     is("pids.max", "max");
+}
+
+/// Also where a field says otherwise: unified is written last.
+fn what_unified_names_is_a_limit() {
+    let script = "sleep 100 & sleep 100 & sleep 100 & echo no refusal";
+    let done = limited(&["sh", "-c", script], json!({"pids": {"limit": 100}, "unified": {"pids.max": "3"}})).run();
+    assert!(done.code != 0 && done.err.contains("can't fork"), "{done:?}");
 }
 
 fn what_v2_lacks_is_an_error() {

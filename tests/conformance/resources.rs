@@ -110,6 +110,7 @@ pub const ROWS: &[Row] = &[
         "linux.resources.unified",
         &[
             "cgroups::unified::what_v1_calls_otherwise_is_converted",
+            "cgroups::unified::what_unified_names_is_a_limit",
             "cgroups::memory::a_group_can_die_as_one",
             "!cgroups::limits::nonsense_is_refused_before_anything_is_made",
         ],
