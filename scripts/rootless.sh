@@ -39,14 +39,27 @@ cp -a /etc "$work/etc"
 echo "rrun-tests:x:$uid:$uid::/:/bin/sh" >> "$work/etc/passwd"
 echo "rrun-tests:x:$uid:" >> "$work/etc/group"
 echo 'rrun-tests:300000:65536' | tee "$work/etc/subuid" > "$work/etc/subgid"
+# The project may lie in a home directory that is closed to this user: then nothing else is shown there.
+closed=
+above=$root
+while above=${above%/*} && [ -n "$above" ]; do
+    "${as_user[@]}" test -x "$above" || closed=$above
+done
+mkdir "$work/project"
 # shellcheck disable=SC2016 # the inner shell expands
 unshare --mount --propagation=private bash -euc '
     mount --bind "$1" /etc
     # Terminals for everybody, whatever this machine has.
     mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts
     [ -L /dev/ptmx ] || mount --bind /dev/pts/ptmx /dev/ptmx
-    shift
+    if [ -n "$2" ]; then
+        mount --bind "$3" "$4"
+        mount -t tmpfs -o mode=755 tmpfs "$2"
+        mkdir -p "$3"
+        mount --bind "$4" "$3"
+    fi
+    shift 4
     exec "$@"
-' bash "$work/etc" "${as_user[@]}" env -i PATH="$PATH" LANG=C.UTF-8 TMPDIR="$work/tests" XDG_RUNTIME_DIR="$work/run" \
+' bash "$work/etc" "$closed" "$root" "$work/project" "${as_user[@]}" env -i PATH="$PATH" LANG=C.UTF-8 TMPDIR="$work/tests" XDG_RUNTIME_DIR="$work/run" \
     RRUN="$work/rrun" RRUN_WITNESS="$work/witness" RRUN_FIXTURES="$work/fixtures" RRUN_DEBIAN="$root/target/debian" \
     "$work/$(basename "$built")" "$@"
