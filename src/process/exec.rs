@@ -85,7 +85,10 @@ pub fn exec(
                 entered |= user_flag;
                 joiner::between(&inner, 0, group, || {
                     limits::apply_early(&plan.process.limits)?;
-                    setns(init.as_fd(), entered).at(|| "join the container's user namespace")
+                    // What a waiting init is in, the kernel opens to root alone: it is not dumpable (ptrace(2)).
+                    setns(init.as_fd(), entered)
+                        .at(|| "join the container's user namespace")
+                        .map_err(|e| e.hint("a user can enter a container only once it was started: rrun start"))
                 });
             } else {
                 drop(group);

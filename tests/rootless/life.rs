@@ -86,7 +86,10 @@ fn a_container_lives_and_ends() {
 
 fn exec_enters_all_namespaces() {
     let b = Bundle::rootless(&["sleep", "1000"]);
-    b.run_detached();
+    b.create();
+    let early = b.rrun(["exec", &b.id, "true"]);
+    assert!(early.code == 255 && early.err.contains("only once it was started: rrun start"), "{early:?}");
+    b.rrun(["start", &b.id]).ok();
     let seen: Value = serde_json::from_str(&b.rrun(["exec", &b.id, "/bin/witness"]).ok()).expect("JSON");
     let pid = b.state()["pid"].as_i64().expect("pid");
     for kind in ["pid", "net", "ipc", "uts", "mnt", "user", "cgroup"] {
