@@ -25,7 +25,7 @@ crate::tests![
     masked_and_read_only_paths,
     the_working_directory,
     copied_up_directories,
-    two_containers_on_one_volume,
+    two_containers_on_one_volume if needs_root,
 ];
 
 fn setting(name: &str, usual: u64) -> u64 {
