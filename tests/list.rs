@@ -49,7 +49,7 @@ fn nothing_to_list_is_null() {
 fn a_missing_root_is_an_error_only_when_given() {
     let b = Bundle::new(&["true"]);
     let run = |args: &[&str]| -> Done {
-        let mut command = std::process::Command::new(rrun_path());
+        let mut command = std::process::Command::new(user::public_rrun());
         // As nobody with a runtime directory of its own, whose default root does not exist yet.
         std::os::unix::process::CommandExt::uid(&mut command, 65534);
         command.args(args).env("XDG_RUNTIME_DIR", b.scratch("none")).output().expect("start rrun").into()

@@ -46,14 +46,14 @@ fn it_has_every_section_of_the_specification() {
 fn anybody_can_ask_on_a_read_only_system() {
     let script = format!(
         "mount -o remount,bind,ro / && exec setpriv --reuid 65534 --regid 65534 --clear-groups {} features",
-        rrun_path().display()
+        user::public_rrun().display()
     );
     let done: Done =
         Command::new("unshare").args(["--mount", "sh", "-c", &script]).env_remove("HOME").output().expect("unshare").into();
     assert_eq!(done.err, "");
     assert_eq!(serde_json::from_str::<Value>(&done.ok()).expect("JSON"), features());
     let nobody: Done =
-        Command::new(rrun_path()).arg("features").env_clear().uid(65534).gid(65534).output().expect("start rrun").into();
+        Command::new(user::public_rrun()).arg("features").env_clear().uid(65534).gid(65534).output().expect("start rrun").into();
     assert_eq!(nobody.err, "");
     assert_eq!(serde_json::from_str::<Value>(&nobody.ok()).expect("JSON"), features());
 }

@@ -13,20 +13,8 @@ use crate::workshop::observed::mounts::{Mount, parse};
 use crate::workshop::observed::shown;
 
 /// File systems that hold files of the machine, and not the kernel's own view of something.
-const WITHOUT_FILES: [&str; 12] = [
-    "proc",
-    "sysfs",
-    "tmpfs",
-    "devpts",
-    "mqueue",
-    "cgroup",
-    "cgroup2",
-    "devtmpfs",
-    "securityfs",
-    "debugfs",
-    "tracefs",
-    "overlay",
-];
+const WITHOUT_FILES: [&str; 11] =
+    ["proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "securityfs", "debugfs", "tracefs", "overlay"];
 
 /// One line of the table.
 pub(super) struct Line {
