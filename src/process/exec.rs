@@ -85,10 +85,7 @@ pub fn exec(
                 entered |= user_flag;
                 joiner::between(&inner, 0, group, || {
                     limits::apply_early(&plan.process.limits)?;
-                    // What a waiting init is in, the kernel opens to root alone: it is not dumpable (ptrace(2)).
-                    setns(init.as_fd(), entered)
-                        .at(|| "join the container's user namespace")
-                        .map_err(|e| e.hint("a user can enter a container only once it was started: rrun start"))
+                    join_user(init, entered)
                 });
             } else {
                 drop(group);
@@ -136,6 +133,12 @@ fn root_to_enter(plan: &ExecPlan, pid: i32, init: &OwnedFd) -> Result<Option<Own
     // Asked after opening: init lives, so the number was still its own.
     pidfd_signal(init.as_fd(), 0).at(|| format!("open {path}"))?;
     Ok(Some(root))
+}
+
+/// What a waiting init is in, the kernel opens to root alone: it is not dumpable (ptrace(2)).
+fn join_user(init: &OwnedFd, flags: u64) -> Result<()> {
+    let joined = setns(init.as_fd(), flags).at(|| "join the container's user namespace");
+    joined.map_err(|e| e.hint("a user can enter a container only once it was started: rrun start"))
 }
 
 fn join_pid(init: &OwnedFd, flag: u64) -> Result<()> {
