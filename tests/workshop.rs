@@ -119,6 +119,9 @@ fn line_agrees(pattern: &str, line: &str) -> bool {
 /// Runs a chapter from its first command to its last.
 #[track_caller]
 fn chapter(name: &str) {
+    // The chapters use the same ids, hence the same groups: one at a time, as an attendee reads them.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let text = std::fs::read_to_string(chapters().join(name)).expect(name);
     let desk = Desk::new();
     let commands = shown(&text);
