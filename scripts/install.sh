@@ -96,7 +96,7 @@ fill() {
 mkdir -p "$root/"
 put "$rrun" "$prefix/bin/rrun" 755
 for page in "$pages"/man/*; do
-    put "$page" "$share/man/man1/$(basename "$page")" 644
+    put "$page" "$share/man/man${page##*.}/$(basename "$page")" 644
 done
 put "$pages/rrun.bash" "$share/bash-completion/completions/rrun" 644
 put "$pages/_rrun" "$share/zsh/site-functions/_rrun" 644

@@ -1,11 +1,11 @@
 //! Writes the man pages and the shell completions: `cargo run --example pages -- DIR`.
 //!
-//! Both come from the table that the parser reads, so they cannot promise what is not there. They are made when rrun is
-//! installed: the binary has no use for them.
+//! The pages come from the table that the parser reads and from the catalogue of errors, so they cannot promise what is not
+//! there. They are made when rrun is installed; the completions are those of `rrun completion`.
 
 use std::path::Path;
 
-use clap_complete::Shell;
+use rrun::workshop::{completion, help::errors};
 
 fn main() -> std::io::Result<()> {
     let dir = std::env::args_os().nth(1).unwrap_or_else(|| ".".into());
@@ -13,8 +13,9 @@ fn main() -> std::io::Result<()> {
     let man = dir.join("man");
     std::fs::create_dir_all(&man)?;
     clap_mangen::generate_to(rrun::cli::definition(), &man)?;
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut rrun::cli::definition(), "rrun", dir)?;
+    std::fs::write(man.join("rrun-errors.7"), errors::manual())?;
+    for (shell, file) in [("bash", "rrun.bash"), ("zsh", "_rrun"), ("fish", "rrun.fish")] {
+        std::fs::write(dir.join(file), completion::script(shell, "rrun"))?;
     }
     Ok(())
 }

@@ -53,13 +53,22 @@ fn everything_is_put_in_place() {
     for name in names.filter(|n| *n != "help") {
         let page = at(&format!("share/man/man1/rrun-{name}.1"));
         assert!(page.contains(".SH SYNOPSIS") && page.contains(&format!("rrun {name}")), "{page}");
+        // And in it each flag of its help.
+        let help = b.rrun([name, "--help"]).ok();
+        let flags = help.lines().filter_map(|l| l.trim_start().strip_prefix('-')?.split("--").nth(1)?.split([' ', '=']).next());
+        for flag in flags {
+            assert!(page.contains(&format!("\\-\\-{}", flag.replace('-', "\\-"))), "{name} --{flag}: {page}");
+        }
     }
+    assert!(at("share/man/man7/rrun-errors.7").contains(".SS \"E-INTERP: "));
     assert!(at("share/man/man1/rrun.1").contains("rrun\\-create(1)"));
     for (shell, file) in [("zsh", "share/zsh/site-functions/_rrun"), ("fish", "share/fish/vendor_completions.d/rrun.fish")] {
-        assert!(at(file).contains("resume"), "{shell}");
+        assert!(at(file).contains("completion words"), "{shell}");
     }
     let completion = format!("{prefix}/share/bash-completion/completions/rrun");
-    let line = format!(". {completion}; COMP_WORDS=(rrun resu); COMP_CWORD=1; _rrun rrun resu rrun; echo \"${{COMPREPLY[*]}}\"");
+    let line = format!(
+        "PATH={prefix}/bin:$PATH; . {completion}; COMP_WORDS=(rrun resu); COMP_CWORD=1; _rrun rrun resu rrun; echo \"${{COMPREPLY[*]}}\""
+    );
     assert_eq!(Done::from(Command::new("bash").args(["-c", &line]).output().expect("start bash")).ok(), "resume\n");
     // Each engine's configuration names this binary.
     let docker: serde_json::Value = serde_json::from_str(&at("share/rrun/docker-daemon.json")).expect("JSON");
