@@ -8,6 +8,7 @@ mod attacks;
 mod conformance;
 mod flags;
 mod handles;
+mod hints;
 
 use std::fs;
 use std::path::{Path, PathBuf};

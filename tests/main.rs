@@ -19,6 +19,7 @@ mod delete;
 mod devices;
 mod diff;
 mod doctor;
+mod errors;
 mod events;
 mod exec;
 mod explain;

@@ -80,9 +80,14 @@ fn podman(failure: &Failure, knows_json: bool) -> u8 {
         Some(object) => object["msg"].as_str().expect("msg").to_owned(),
         None => failure.read.clone(),
     };
-    if has(&message, &["permission denied", "operation not permitted"]) {
+    podman_of(&message)
+}
+
+/// The first class with a phrase in the message.
+pub fn podman_of(message: &str) -> u8 {
+    if has(message, &["permission denied", "operation not permitted"]) {
         126
-    } else if has(&message, &["executable file not found in", "no such file or directory", "open executable"]) {
+    } else if has(message, &["executable file not found in", "no such file or directory", "open executable"]) {
         127
     } else {
         125
@@ -91,7 +96,7 @@ fn podman(failure: &Failure, knows_json: bool) -> u8 {
 
 /// dockerd's reading of the error of create and start. Until version 20.10 the command had to be in the text, and a
 /// directory was no class of its own.
-fn dockerd(message: &str, command: &str, old: bool) -> u8 {
+pub fn dockerd(message: &str, command: &str, old: bool) -> u8 {
     let message = format!("failed to create shim task: OCI runtime create failed: {message}: unknown");
     let missing = [
         "executable file not found",

@@ -75,6 +75,7 @@ pub fn collect() -> Vec<Trial> {
         crate::devices::tests(),
         crate::diff::tests(),
         crate::doctor::tests(),
+        crate::errors::tests(),
         crate::events::tests(),
         crate::exec::tests(),
         crate::faults::tests(),
@@ -281,6 +282,11 @@ impl Bundle {
         std::fs::write(self.path().join("config.json"), serde_json::to_vec_pretty(&self.config).expect("JSON"))
             .expect("write config.json");
         self
+    }
+
+    /// As [`Bundle::write`], unless the test wrote a text of its own that is no JSON: then `config` is null.
+    pub fn write_unless_broken(&self) -> &Self {
+        if self.config.is_null() { self } else { self.write() }
     }
 
     /// `rrun --root … ARGS`, not yet started; stdin is /dev/null. The current directory is the bundle.
