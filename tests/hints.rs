@@ -118,7 +118,7 @@ fn a_hint_is_one_short_line_without_a_full_stop() {
 fn the_fix_of_a_hint_begins_with_a_verb() {
     const VERBS: &str = "add allow change chmod choose correct did drop give install link load log login make map mount name need raise \
                          rebuild reinstall remove rename run set show shorten start stop take turn use write let keep leave rrun run \
-                         call shut close end wait delete move try declare put label mind look if end move give it create";
+                         call shut close end wait delete move try declare put label mind look give create extend explain see or";
     let idle = |(path, hint): (String, String)| {
         let (_, fix) = hint.rsplit_once("; ")?;
         let first = fix.split([' ', ':', ',']).next().unwrap_or_default().to_lowercase();

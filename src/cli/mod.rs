@@ -107,7 +107,7 @@ fn global_of(flags: &Typed, around: &Surroundings) -> Result<Global> {
     let root = root.unwrap_or_else(|| default_root(around, rootless));
     if root == Path::new("/") {
         return Err(
-            Error::new("--root may not be /").hint("name a directory of its own; what is in it becomes the list of containers")
+            Error::new("--root may not be /").hint("what is in it becomes the list of containers; name a folder of its own")
         );
     }
     let level = flags.text("log-level").unwrap_or("warning");

@@ -59,7 +59,7 @@ fn bundle(global: &Global, operand: &OsString, journal: &mut Journal) -> Result<
     if !dir.join("config.json").exists() {
         let said = crate::log::value(&operand.to_string_lossy());
         let error = Error::new(format!("{said} is no container here, nor a bundle"));
-        return Err(error.hint("see rrun list; a bundle is a directory with config.json; a program stands behind --"));
+        return Err(error.hint("a bundle is a folder with config.json, and a program stands behind --; see rrun list"));
     }
     let recording = Recording::begin()?;
     let (bundle, recorder) = (Some(PathBuf::from(dir)), Some(recording.recorder.clone()));

@@ -284,11 +284,6 @@ impl Bundle {
         self
     }
 
-    /// As [`Bundle::write`], unless the test wrote a text of its own that is no JSON: then `config` is null.
-    pub fn write_unless_broken(&self) -> &Self {
-        if self.config.is_null() { self } else { self.write() }
-    }
-
     /// `rrun --root … ARGS`, not yet started; stdin is /dev/null. The current directory is the bundle.
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         std::fs::create_dir_all(self.root()).expect("make the state root");

@@ -51,8 +51,8 @@ pub fn report(report: &Report, args: &ExplainArgs, style: &Style, program: &str)
     list("Always shared with the host (no setting changes this)", vec![shared, format!("stronger: {STRONGER}")], &mut out);
     if !failing.is_empty() {
         let word = args.word.as_deref().map_or_else(|| "BUNDLE".to_owned(), crate::log::value);
-        let hint = format!("\n{program} explain {word} {} says more of one; table version {VERSION}\n", failing[0].check.id);
-        out.push_str(&style.paint(Paint::Faint, hint));
+        let more = format!("\n{program} explain {word} {} says more of one; table version {VERSION}\n", failing[0].check.id);
+        out.push_str(&style.paint(Paint::Faint, more));
     }
     // Symbols for locales without them.
     if style.utf8 { out } else { out.replace(" · ", ", ").replace('→', "->").replace('…', "...") }
