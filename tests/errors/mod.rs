@@ -10,7 +10,7 @@ mod programs;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-use regex::Regex;
+use regex_lite::Regex;
 use rrun::workshop::help::errors::entries;
 use serde_json::Value;
 
