@@ -44,13 +44,12 @@ pub fn set_up(global: &Global, args: &CreateArgs, starts: bool, foreground: bool
     let host = Host::ask()?;
     let laps = Laps::new(global.debug || args.narrate)?;
     for id in id_candidates(args.id.as_deref(), &bundle.path) {
-        let state_dir = global.root.join(&id);
         let request = Request {
             bundle: &bundle,
             host: &host,
             id: &id,
             name: global.name,
-            state_dir,
+            state_dir: global.root.join(&id),
             driver: global.driver,
             tolerant: global.rootless.unwrap_or(host.rootless),
             args,
@@ -84,10 +83,7 @@ pub fn run(global: &Global, args: &CreateArgs, journal: &mut Journal) -> Result<
     let Setup { mut plan, state, dir, announce, laps } = set_up(global, args, false, false, journal)?;
     let created = parent::create(&mut plan, state, dir, &announce, &laps);
     journal.debug_lines(laps.lines(&plan));
-    if created.is_err() {
-        announce.story(|| plan.story(|step| laps.begun(step)));
-    }
-    let mut created = created?;
+    let mut created = created.inspect_err(|_| announce.story(|| plan.story(|step| laps.begun(step))))?;
     tell(&mut created, journal);
     journal.audit(|| audit::event(global, &plan.id, "create"), None)?;
     created.leave();
