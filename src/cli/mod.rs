@@ -217,7 +217,7 @@ fn unknown_command(word: &str) -> Error {
     match crate::suggest::closest(word, table::commands().map(|c| c.name)) {
         // What runc has with CRIU. `features` says the same.
         _ if ["checkpoint", "restore"].contains(&word) => {
-            error.hint("rrun cannot save a container to disk; `features` says that checkpoint is not enabled")
+            error.hint("rrun cannot save a container to disk: `features` says that checkpoint is not enabled")
         }
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error,

@@ -16,7 +16,7 @@ pub fn join_network(spec: &mut Spec, other: &State) -> Result<()> {
         Err(Error::new(format!("--net-of {}: {text}", other.id)).config("linux.namespaces").hint(hint))
     };
     if !other.namespaces.iter().any(|(kind, _)| kind == "network") {
-        let hint = "to share the host's network, leave network out of linux.namespaces; --net-of is not needed".to_owned();
+        let hint = "the host's network is shared without --net-of; leave network out of linux.namespaces".to_owned();
         return refused("that container has no network of its own, it shares the host's".into(), hint);
     }
     let namespaces = spec.linux_mut().get_or_insert_default().namespaces_mut().get_or_insert_default();

@@ -1,6 +1,7 @@
 //! What every test stands on: a bundle of its own in a directory of its own, with a state root and an id of its own.
 
 mod config;
+mod list;
 pub mod neighbour;
 mod programs;
 mod rootless;
@@ -16,6 +17,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 pub use config::default_config;
+pub use list::collect;
 pub use programs::{copy_program, rrun_path, witness_path};
 pub use rootless::{map_ids, map_own_ids, needs_groups, needs_root, own_name, share_pids};
 
@@ -56,78 +58,6 @@ macro_rules! tests {
             }),*]
         }
     };
-}
-
-/// Every test of every module, as trials; in alphabetical order.
-#[allow(clippy::too_many_lines)] // A flat list: one line a module.
-pub fn collect() -> Vec<Trial> {
-    let modules: Vec<Vec<Test>> = vec![
-        crate::audit::tests(),
-        crate::badinput::tests(),
-        crate::capabilities::tests(),
-        crate::cgroups::tests(),
-        crate::cli::tests(),
-        crate::completion::tests(),
-        crate::console::tests(),
-        crate::cost::tests(),
-        crate::crowd::tests(),
-        crate::delete::tests(),
-        crate::devices::tests(),
-        crate::diff::tests(),
-        crate::doctor::tests(),
-        crate::errors::tests(),
-        crate::events::tests(),
-        crate::exec::tests(),
-        crate::faults::tests(),
-        crate::explain::tests(),
-        crate::features::tests(),
-        crate::fixtures::tests(),
-        crate::help::tests(),
-        crate::hooks::tests(),
-        crate::identity::tests(),
-        crate::install::tests(),
-        crate::keyring::tests(),
-        crate::kill::tests(),
-        crate::lab::tests(),
-        crate::layers::tests(),
-        crate::lifecycle::tests(),
-        crate::limits::tests(),
-        crate::list::tests(),
-        crate::log::tests(),
-        crate::lsm::tests(),
-        crate::masks::tests(),
-        crate::matchers::tests(),
-        crate::mounts::tests(),
-        crate::namespaces::tests(),
-        crate::narrate::tests(),
-        crate::network::tests(),
-        crate::notify::tests(),
-        crate::pause::tests(),
-        crate::ps::tests(),
-        crate::rdt::tests(),
-        crate::readme::tests(),
-        crate::replay::tests(),
-        crate::rootfs::tests(),
-        crate::rootless::tests(),
-        crate::scheduling::tests(),
-        crate::seccomp::tests(),
-        crate::security::tests(),
-        crate::shell::tests(),
-        crate::signals::tests(),
-        crate::spec::tests(),
-        crate::state::tests(),
-        crate::stats::tests(),
-        crate::stdio::tests(),
-        crate::sysctl::tests(),
-        crate::terminal::tests(),
-        crate::trace::tests(),
-        crate::traffic::tests(),
-        crate::tree::tests(),
-        crate::update::tests(),
-        crate::users::tests(),
-        crate::workshop::tests(),
-    ];
-    modules.into_iter().flatten().map(trial).collect()
 }
 
 fn trial(test: Test) -> Trial {

@@ -105,8 +105,7 @@ fn sides(flags: &Typed) -> Result<LabSides> {
         (false, true, false) => Ok(LabSides::On),
         (false, false, true) => Ok(LabSides::Diff),
         _ => {
-            Err(Error::new("--off, --on and --diff contradict each other")
-                .hint("choose one of them; without any, both sides run"))
+            Err(Error::new("--off, --on and --diff contradict each other").hint("without any both sides run; choose one of them"))
         }
     }
 }

@@ -237,7 +237,7 @@ fn enable(group: &Group, writes: &[Write], index: usize) -> Result<()> {
 
 fn refused(file: &Path, controller: &str, write: &Write, err: io::Error) -> Error {
     let hint = match err.raw_os_error() {
-        Some(libc::EBUSY) => "processes run in the group above; a group with processes cannot share controllers out",
+        Some(libc::EBUSY) => "processes run in the group above, and a group with processes cannot share controllers out",
         _ => "the controller is not delegated to you",
     };
     let op = format!("cannot set {}: write {controller:?} to {}", write.field, file.display());

@@ -113,7 +113,7 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
                 let user = path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"user@"));
                 let fix = "; root can give more: Delegate= in /etc/systemd/system/user@.service.d/delegate.conf";
                 let fix = if user { fix } else { "" };
-                e.code("E-DELEGATE").hint(format!("the group lacks the controller {controller}; it has only: {has}{fix}"))
+                e.code("E-DELEGATE").hint(format!("the group lacks the controller {controller} and has only: {has}{fix}"))
             }
         }
         Some(libc::ENOENT) => without_file(e, name, path),

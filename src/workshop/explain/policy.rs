@@ -1,6 +1,8 @@
 //! `--policy FILE`: what an organisation weighs otherwise, and what it accepts for a while, and why.
 //!
-//!     {"weights": {"MEM": 20}, "exceptions": [{"finding": "NS-USER", "reason": "storage driver", "until": "2027-01-31"}]}
+//! ```json
+//! {"weights": {"MEM": 20}, "exceptions": [{"finding": "NS-USER", "reason": "storage driver", "until": "2027-01-31"}]}
+//! ```
 //!
 //! An exception without a reason or an end is refused: nobody would remember why it is there. After its last day it counts no more, and
 //! the output says so.

@@ -17,7 +17,7 @@ pub fn run(deed: &str, operand: Option<&Path>) -> Result<String> {
         ("user-namespace", None) => user_namespace(),
         ("uncache", Some(file)) => uncache(file).map(|()| String::new()),
         _ => Err(Error::new(format!("no such deed: {}", crate::log::value(deed)))
-            .hint("use one of: user-namespace, uncache FILE; they are parts of labs")),
+            .hint("they are parts of labs; use one of: user-namespace, uncache FILE")),
     }
 }
 

@@ -1,0 +1,78 @@
+//! The list of all modules with tests.
+//!
+//! The harness is our own (libtest-mimic), so a module is run because it stands here; one that does not is dead code, which
+//! the lints refuse.
+
+use libtest_mimic::Trial;
+
+/// Every test of every module, as trials; in alphabetical order.
+#[allow(clippy::too_many_lines)] // A flat list: one line a module.
+pub fn collect() -> Vec<Trial> {
+    let modules: Vec<Vec<Test>> = vec![
+        crate::audit::tests(),
+        crate::badinput::tests(),
+        crate::capabilities::tests(),
+        crate::cgroups::tests(),
+        crate::cli::tests(),
+        crate::completion::tests(),
+        crate::console::tests(),
+        crate::cost::tests(),
+        crate::crowd::tests(),
+        crate::delete::tests(),
+        crate::devices::tests(),
+        crate::diff::tests(),
+        crate::doctor::tests(),
+        crate::errors::tests(),
+        crate::events::tests(),
+        crate::exec::tests(),
+        crate::faults::tests(),
+        crate::explain::tests(),
+        crate::features::tests(),
+        crate::fixtures::tests(),
+        crate::help::tests(),
+        crate::hooks::tests(),
+        crate::identity::tests(),
+        crate::install::tests(),
+        crate::keyring::tests(),
+        crate::kill::tests(),
+        crate::lab::tests(),
+        crate::layers::tests(),
+        crate::lifecycle::tests(),
+        crate::limits::tests(),
+        crate::list::tests(),
+        crate::log::tests(),
+        crate::lsm::tests(),
+        crate::masks::tests(),
+        crate::matchers::tests(),
+        crate::mounts::tests(),
+        crate::namespaces::tests(),
+        crate::narrate::tests(),
+        crate::network::tests(),
+        crate::notify::tests(),
+        crate::pause::tests(),
+        crate::ps::tests(),
+        crate::rdt::tests(),
+        crate::readme::tests(),
+        crate::replay::tests(),
+        crate::rootfs::tests(),
+        crate::rootless::tests(),
+        crate::scheduling::tests(),
+        crate::seccomp::tests(),
+        crate::security::tests(),
+        crate::shell::tests(),
+        crate::signals::tests(),
+        crate::spec::tests(),
+        crate::state::tests(),
+        crate::stats::tests(),
+        crate::stdio::tests(),
+        crate::sysctl::tests(),
+        crate::terminal::tests(),
+        crate::trace::tests(),
+        crate::traffic::tests(),
+        crate::tree::tests(),
+        crate::update::tests(),
+        crate::users::tests(),
+        crate::workshop::tests(),
+    ];
+    modules.into_iter().flatten().map(super::trial).collect()
+}
