@@ -125,7 +125,7 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-const MOUNTS: &[Case] = &[
+pub const MOUNTS: &[Case] = &[
     Case {
         class: Class::NotFound,
         ..case(

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 /// Every test of every module, as trials; in alphabetical order.
 #[allow(clippy::too_many_lines)] // A flat list: one line a module.
 pub fn collect() -> Vec<Trial> {
-    let modules: Vec<Vec<Test>> = vec![
+    let modules: Vec<Vec<super::Test>> = vec![
         crate::audit::tests(),
         crate::badinput::tests(),
         crate::capabilities::tests(),

@@ -219,8 +219,8 @@ const START_NEEDS_KIB: u64 = 256;
 pub fn too_little(limit: i64) -> String {
     let needs = format!("what a start itself needs, about {START_NEEDS_KIB} KiB");
     match limit.unsigned_abs() < START_NEEDS {
-        true => format!("the limit of {limit} bytes is below {needs}: raise memory.limit"),
-        false => format!("the limit of {limit} bytes was reached: raise memory.limit"),
+        true => format!("the limit of {limit} bytes is below {needs}; raise memory.limit"),
+        false => format!("the limit of {limit} bytes was reached; raise memory.limit"),
     }
 }
 
