@@ -55,7 +55,7 @@ impl Hierarchy {
     /// rrun's own group as a path below the mount point. One outside of what is mounted there counts as its root.
     pub fn below(&self) -> std::path::PathBuf {
         match self.own.strip_prefix(&self.root) {
-            Ok(below) if !below.components().any(|c| c == std::path::Component::ParentDir) => below.to_owned(),
+            Ok(below) if below.components().all(|c| matches!(c, std::path::Component::Normal(_))) => below.to_owned(),
             _ => std::path::PathBuf::new(),
         }
     }
@@ -353,6 +353,18 @@ mod tests {
         assert_eq!(outside("0 1000 1\n1 100000 65536\n", 0), Some(1000));
         assert_eq!(outside("0 1000 1\n1 100000 65536\n", 2), Some(100_001));
         assert_eq!(outside("0 1000 1\n", 1), None);
+    }
+
+    #[test]
+    fn ones_own_group_lies_below_the_mount_point_whatever_the_texts_say() {
+        // A mount point at two blanks: the field of the root is empty, and every path begins with nothing.
+        for root in ["", "/", "/x"] {
+            let info = format!("31 25 0:28 {root} /c rw - cgroup2 none rw\n");
+            for own in ["/", "/x", "//etc", "/x/../../etc", ""] {
+                let v2 = Cgroups::parse(&info, &format!("0::{own}\n")).v2.expect("found");
+                assert!(v2.directory().starts_with("/c") && v2.below().is_relative(), "{root:?} {own:?}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod conformance;
 mod flags;
 mod handles;
 mod hints;
+mod supply;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -47,6 +47,7 @@ mod narrate;
 mod network;
 mod notify;
 mod pause;
+mod privileges;
 mod ps;
 mod rdt;
 mod readme;

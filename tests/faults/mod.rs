@@ -1,7 +1,7 @@
 //! Faults: whatever fails, and at whatever instant, the program never runs half protected, and nothing is left behind.
 //!
 //! `steps` has each step of the plan fail, `calls` each system call, `kills` kills rrun at random instants, `wrecks` takes away what
-//! rrun stands on: disk, state, processes. All of it is more than a test run can take: scripts/stress.sh raises the numbers.
+//! rrun stands on: disk, state, processes. All of it is more than a test run can take: scripts/faults.sh does it all.
 
 mod calls;
 mod kills;

@@ -50,6 +50,7 @@ pub fn collect() -> Vec<Trial> {
         crate::network::tests(),
         crate::notify::tests(),
         crate::pause::tests(),
+        crate::privileges::tests(),
         crate::ps::tests(),
         crate::rdt::tests(),
         crate::readme::tests(),
