@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 crate::tests![
-    each_event_is_a_line,
+    each_event_is_a_line if needs_groups,
     the_caller_is_named,
     an_end_for_lack_of_memory_has_its_cause if needs_groups,
     the_end_is_logged_once,
