@@ -152,7 +152,7 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
         match channel.receive()? {
             Some((Msg::NeedIdMaps, _)) => {
                 cgroups::attach(&state.cgroups, pid).map_err(wrap)?;
-                channel.send(&Msg::Go(vec![]), None)?;
+                channel.answer(vec![])?;
             }
             Some((Msg::Terminal, fd)) => master = fd,
             Some((Msg::SeccompFd, Some(listener))) => {
@@ -163,7 +163,7 @@ fn converse(plan: &ExecPlan, channel: &Channel, state: &State, pid: i32) -> Resu
                     .and_then(|s| s.listener())
                     .ok_or_else(|| Error::new("a seccomp listener without listenerPath"))?;
                 seccomp::send_listener(path, metadata, &state.oci_json(Status::Running), pid, listener.as_fd()).map_err(wrap)?;
-                channel.send(&Msg::Go(vec![]), None)?;
+                channel.answer(vec![])?;
             }
             Some((Msg::Ready, _)) => {
                 limits::apply_from_parent(&plan.process.limits, pid).map_err(wrap)?;

@@ -136,6 +136,15 @@ impl Channel {
         sent.at(|| "talk to the other process of the handshake")
     }
 
+    /// The parent's side: `Go`, with what it carries. That init is gone meanwhile is no error here: the next
+    /// [`Channel::receive`] finds the end of the stream, and who asks then how init ended knows more than `EPIPE`.
+    pub fn answer(&self, state: Vec<u8>) -> Result<()> {
+        match self.send(&Msg::Go(state), None) {
+            Err(e) if e.errno() == Some(libc::EPIPE) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// The next message; `None` when the other side is gone (died, or became the program).
     pub fn receive(&self) -> Result<Option<(Msg, Option<OwnedFd>)>> {
         self.receive_while(|| Ok(()))
@@ -215,6 +224,7 @@ mod tests {
         parent.send(&Msg::Go(b"state".to_vec()), None).unwrap();
         assert_eq!(init.wait_go().unwrap(), b"state");
         drop(init);
+        parent.answer(vec![]).expect("told by receive");
         assert!(parent.receive().unwrap().is_none());
     }
 }

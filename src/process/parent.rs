@@ -265,19 +265,19 @@ fn converse(
                 }
                 namespaces::apply_time_from_parent(&plan.namespaces, pid).map_err(wrap)?;
                 laps.step(Step::Cgroups, || cgroups::adopt(&plan.cgroups, pid, &mut state.cgroups)).map_err(wrap)?;
-                channel.send(&Msg::Go(vec![]), None)?;
+                channel.answer(vec![])?;
             }
             Some((Msg::Terminal, fd)) => master = fd,
             Some((Msg::Namespaces, _)) => {
                 let creating = state.oci_json(Status::Creating);
                 laps.step(Step::RuntimeHooks, || runtime_hooks(plan, pid, &creating))
                     .map_err(|e| e.context("unable to start container process"))?;
-                channel.send(&Msg::Go(creating), None)?;
+                channel.answer(creating)?;
             }
             Some((Msg::SeccompFd, Some(listener))) => {
                 pass_listener(plan, state, pid, &listener).map_err(wrap)?;
                 drop(listener);
-                channel.send(&Msg::Go(vec![]), None)?;
+                channel.answer(vec![])?;
             }
             Some((Msg::Ready, _)) => {
                 limits::apply_from_parent(&plan.process.limits, pid).map_err(wrap)?;
