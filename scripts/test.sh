@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # All set-up and all tests: installs what is missing, builds, makes the fixtures, runs the unit tests, the house rules and
-# the black-box tests here, as root and as a user; then the quickstart; then the black-box tests in VMs with cgroup v2: bare, with
-# systemd, as a user of systemd; and those of labels with AppArmor and with SELinux. docs/testing.md says what runs where, and how long.
+# the black-box tests here, as root and as a user, and the quickstart. --vm: then also the black-box tests in VMs with cgroup v2: bare,
+# with systemd, as a user of systemd; and those of labels with AppArmor and with SELinux. docs/testing.md says what runs where.
 #
-#   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
+#   scripts/test.sh [--vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
-# --update-docs writes what the tests said into the table of docs/conformance.md.
+# --update-docs, which implies --vm, writes what the tests said into the table of docs/conformance.md.
 # Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-vm=yes
+vm=no
 update=no
 filter=()
 for word in "$@"; do
     case $word in
-        --no-vm) vm=no ;;
-        --update-docs) update=yes ;;
+        --vm) vm=yes ;;
+        --update-docs) update=yes vm=yes ;;
         -*) echo "test.sh: unknown option $word" >&2 && exit 2 ;;
         *) filter+=("$word") ;;
     esac
@@ -86,7 +86,7 @@ finish() {
 # Each VM has one CPU, on which a fork costs half of what it costs on two; so as many run at a time as there are CPUs, the long ones
 # first. What needs two CPUs, and says so in its name, runs in one of the short ones.
 if [ "$vm" = no ]; then
-    skipped+=('the VM: --no-vm')
+    skipped+=('the VMs: only with --vm')
 else
     section 'building for the VMs'
     # Once, before several look for it at a time.
