@@ -204,7 +204,7 @@ fn layered_writes_are_its_own() {
 }
 
 /// Of what the layered bundle needs; Debian's user-mode Linux lacks it and cpuset.
-fn lacks_time_namespace() -> Option<&'static str> {
+pub fn lacks_time_namespace() -> Option<&'static str> {
     needs_groups().or((!Path::new("/proc/self/ns/time").exists()).then_some("this kernel has no time namespaces"))
 }
 

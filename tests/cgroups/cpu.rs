@@ -29,7 +29,7 @@ fn has(controller: &str, file: &str) -> bool {
     there
 }
 
-fn lacks_cpuset() -> Option<&'static str> {
+pub fn lacks_cpuset() -> Option<&'static str> {
     (!has("cpuset", "")).then_some("needs the cgroup controller cpuset")
 }
 

@@ -1,7 +1,7 @@
 //! Control groups: each limit is proved by what it does to a process that ignores it. On v1 and v2 alike, but for what only one has.
 
 mod below;
-mod cpu;
+pub mod cpu;
 pub mod devices;
 mod hugepages;
 mod limits;

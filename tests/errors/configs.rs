@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::{Case, Class, check};
 use crate::support::{Bundle, needs_root};
 
-crate::tests![what_is_wrong_with_a_config_is_said, what_is_wrong_with_a_mount_is_said if needs_root];
+crate::tests![
+    what_is_wrong_with_a_config_is_said,
+    what_is_wrong_with_a_label_is_said if crate::lsm::host_has_selinux,
+    what_is_wrong_with_a_mount_is_said if needs_root,
+];
 
 const fn case(code: &'static str, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
     Case { code, make, text, exit: 1, class: Class::Other }
@@ -118,12 +122,14 @@ pub const CASES: &[Case] = &[
         },
         r"rrun run failed: cannot set uid to unmapped user in user namespace .*\(hint: uid 1000 is outside linux\.uidMappings \(0-9\); map it, or choose a mapped one\)",
     ),
-    case(
-        "E-LSM",
-        |b| set(b, "/process/selinuxLabel", json!("no:such:label:s0")),
-        r"rrun run failed: .*(selinux is disabled or not supported|unable to apply selinux label).*",
-    ),
 ];
+
+/// Where no kernel would take a label.
+pub const LABELS: &[Case] = &[case(
+    "E-LSM",
+    |b| set(b, "/process/selinuxLabel", json!("no:such:label:s0")),
+    r"rrun run failed: .*(selinux is disabled or not supported|unable to apply selinux label).*",
+)];
 
 pub const MOUNTS: &[Case] = &[
     Case {
@@ -169,6 +175,10 @@ pub const MOUNTS: &[Case] = &[
 
 fn what_is_wrong_with_a_config_is_said() {
     check(CASES);
+}
+
+fn what_is_wrong_with_a_label_is_said() {
+    check(LABELS);
 }
 
 fn what_is_wrong_with_a_mount_is_said() {

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{Case, Class, check};
+use crate::cgroups::cpu::lacks_cpuset;
 use crate::support::{Bundle, map_ids, needs_groups, needs_root};
 
-crate::tests![what_the_host_lacks_is_said if needs_root, limits_that_cannot_be_kept_are_said if needs_groups];
+crate::tests![what_the_host_lacks_is_said if needs_root, limits_that_cannot_be_kept_are_said if needs_groups, processors_that_are_not_there_are_said if lacks_cpuset];
 
 const fn case(code: &'static str, class: Class, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
     Case { code, make, text, exit: 1, class }
@@ -38,26 +39,25 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-pub const IN_GROUPS: &[Case] = &[
-    case(
-        "E-CPUSET",
-        Class::Other,
-        |b| {
-            b.config["linux"]["resources"] = json!({"cpu": {"cpus": "0-999"}});
-            "run @"
-        },
-        r#"rrun run failed: .*cannot set linux\.resources\.cpu\.cpus: .*\(hint: the group above has \S+; name those alone\)"#,
-    ),
-    case(
-        "E-MEMLOW",
-        Class::Other,
-        |b| {
-            b.config["linux"]["resources"] = json!({"memory": {"limit": 4096}});
-            "run @"
-        },
-        r"rrun run failed: .* \(hint: the limit of 4096 bytes is below .*; raise memory\.limit\)",
-    ),
-];
+pub const IN_GROUPS: &[Case] = &[case(
+    "E-MEMLOW",
+    Class::Other,
+    |b| {
+        b.config["linux"]["resources"] = json!({"memory": {"limit": 4096}});
+        "run @"
+    },
+    r"rrun run failed: .* \(hint: the limit of 4096 bytes is below .*; raise memory\.limit\)",
+)];
+
+pub const CPUSET: &[Case] = &[case(
+    "E-CPUSET",
+    Class::Other,
+    |b| {
+        b.config["linux"]["resources"] = json!({"cpu": {"cpus": "0-999"}});
+        "run @"
+    },
+    r#"rrun run failed: .*cannot set linux\.resources\.cpu\.cpus: .*\(hint: the group above has \S+; name those alone\)"#,
+)];
 
 fn what_the_host_lacks_is_said() {
     check(CASES);
@@ -65,4 +65,8 @@ fn what_the_host_lacks_is_said() {
 
 fn limits_that_cannot_be_kept_are_said() {
     check(IN_GROUPS);
+}
+
+fn processors_that_are_not_there_are_said() {
+    check(CPUSET);
 }

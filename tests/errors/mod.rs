@@ -71,7 +71,7 @@ pub struct Case {
 
 /// All codes of the cases.
 fn made() -> BTreeSet<&'static str> {
-    [configs::CASES, configs::MOUNTS, hosts::CASES, hosts::IN_GROUPS, programs::CASES]
+    [configs::CASES, configs::LABELS, configs::MOUNTS, hosts::CASES, hosts::CPUSET, hosts::IN_GROUPS, programs::CASES]
         .into_iter()
         .flatten()
         .map(|c| c.code)

@@ -13,7 +13,7 @@ crate::tests![all if needs_strace; a_failed_call_undoes_all_before_it];
 fn needs_strace() -> Option<&'static str> {
     let trial = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=getppid:error=EPERM:when=9", "/bin/true"];
     let works = Command::new("strace").args(trial).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
-    needs_root().or((!works).then_some("needs strace(1) and the right to trace"))
+    needs_root().or((!works).then_some("needs strace(1) and the right to trace")).or_else(crate::fixtures::lacks_time_namespace)
 }
 
 /// Calls that do not fail, or not without having done their work; and those whose failure the standard library takes for the end of

@@ -120,11 +120,13 @@ impl Process {
         self.groups().map(|groups| groups.limits())
     }
 
-    /// Its label of AppArmor or SELinux; `None` also where it is `unconfined` or there is no such module.
+    /// Its label of AppArmor or SELinux; `None` also where it is `unconfined`, where there is no such module, and where SELinux
+    /// has no policy, by which everything is `kernel`.
     pub fn label(&self) -> Option<String> {
         let text = self.text("attr/current")?;
         let label = text.trim_end_matches(['\0', '\n']);
-        (!label.is_empty() && label != "unconfined" && !label.contains(":unconfined_t:")).then(|| crate::log::value(label))
+        (!label.is_empty() && !["unconfined", "kernel"].contains(&label) && !label.contains(":unconfined_t:"))
+            .then(|| crate::log::value(label))
     }
 }
 
