@@ -3,26 +3,9 @@
 //! Engines look for phrases in the whole message, hint included. So all hints are read here in the sources, with sample
 //! values in the place of what is filled in; what fills them at run time is checked where messages are written (src/log).
 
-use super::{none, sources};
+use rrun::log::MATCHED;
 
-/// Phrases by which engines classify.
-const MATCHED: [&str; 15] = [
-    "permission denied",
-    "operation not permitted",
-    "is a directory",
-    "executable file not found",
-    "no such file or directory",
-    "open executable",
-    "system cannot find the file specified",
-    "failed to run runc create/exec call",
-    "not a directory",
-    "os: process already finished",
-    "container not running",
-    "no such process",
-    "invalid process",
-    "does not exist",
-    "`/proc/",
-];
+use super::{none, sources};
 
 /// The string literals of a piece of code, their escapes undone, with `sample` for each `{…}`.
 fn literals(code: &str) -> Vec<String> {

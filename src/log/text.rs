@@ -63,7 +63,7 @@ pub(super) fn three_lines(style: &Style, error: &Error) -> String {
 }
 
 /// Phrases by which engines classify an error: gone, not found, not executable.
-const MATCHED: [&str; 15] = [
+pub const MATCHED: [&str; 15] = [
     "permission denied",
     "operation not permitted",
     "is a directory",
