@@ -24,7 +24,9 @@ fn lacks_tmux() -> Option<&'static str> {
 /// Waits until `sleep` goes on and the terminal is its own. `fg` says its name first: an interrupt before the rest happened
 /// ends `fg`, and leaves the job stopped.
 fn in_foreground(bundle: &Bundle) {
-    let runs = |line: &str| line.contains("S+") && line.ends_with("sleep 1000");
+    // S+, or SN+ where the tests themselves are niced.
+    let stat = |line: &str| line.split_whitespace().nth(1).is_some_and(|stat| stat.starts_with('S') && stat.ends_with('+'));
+    let runs = |line: &str| stat(line) && line.ends_with("sleep 1000");
     wait_until("sleep is in the foreground", || {
         bundle.rrun(["ps", &bundle.id, "-e", "-o", "pid,stat,args"]).ok().lines().any(runs)
     });

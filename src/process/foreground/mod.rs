@@ -108,6 +108,7 @@ impl Foreground {
                 && let Some(status) = self.take_signals(&mut relay, pid, pidfd)?
             {
                 self.drain(&mut relay)?;
+                relay.verdict()?;
                 return Ok(status);
             }
         }

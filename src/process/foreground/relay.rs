@@ -11,7 +11,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use nix::unistd::{read, write};
 
@@ -46,6 +46,8 @@ struct Flow {
     /// How much more is read after the process has ended.
     left: usize,
     last: u8,
+    /// Why bytes were lost, if that was no end of either side.
+    lost: Option<(&'static str, Errno)>,
 }
 
 /// What one step of a flow came to.
@@ -73,12 +75,13 @@ struct Terminal {
 pub struct Relay {
     flows: Vec<Flow>,
     terminal: Option<Terminal>,
+    lost: Option<(&'static str, Errno)>,
 }
 
 impl Relay {
     /// Takes our ends.
     pub fn new(plan: &StdioPlan, stdio: Stdio, master: Option<OwnedFd>) -> Result<Self> {
-        let mut relay = Self { flows: vec![], terminal: None };
+        let mut relay = Self { flows: vec![], terminal: None, lost: None };
         match master {
             Some(master) => relay.relay_terminal(plan, Rc::new(master))?,
             None => relay.relay_pipes(stdio)?,
@@ -168,7 +171,9 @@ impl Relay {
 
     /// One step of flow `i`; a flow that has come to its end is taken out.
     fn step(&mut self, i: usize) {
-        match self.flows[i].step() {
+        let step = self.flows[i].step();
+        self.lost = self.lost.or(self.flows[i].lost);
+        match step {
             Step::Moved | Step::Nothing => {}
             Step::SourceEnded => self.source_ended(i),
             Step::SinkGone => self.close(i),
@@ -202,15 +207,39 @@ impl Relay {
 
     /// After the end of the process: whether output is still to be written. Reads what is there, without waiting.
     pub fn has_output(&mut self) -> Result<bool> {
-        self.flows.retain_mut(|flow| !flow.buffer.is_empty() || flow.read_rest());
+        let lost = &mut self.lost;
+        self.flows.retain_mut(|flow| {
+            let stays = !flow.buffer.is_empty() || flow.read_rest();
+            *lost = lost.or(flow.lost);
+            stays
+        });
         Ok(!self.flows.is_empty())
+    }
+
+    /// Whether all bytes were passed on that somebody wanted: a status of 0 must not stand for output that was lost.
+    pub fn verdict(&self) -> Result<()> {
+        match self.lost {
+            Some((call, errno)) => Err(std::io::Error::from(errno)).at(|| format!("{call} the container's input or output")),
+            None => Ok(()),
+        }
     }
 }
 
 impl Flow {
     fn input(source: Rc<OwnedFd>, sink: Rc<OwnedFd>) -> Self {
         let typed = source.is_terminal();
-        Self { source: Some(source), typed, sink, buffer: vec![], written: 0, chunk: BUFFER, input: true, left: 0, last: b'\n' }
+        Self {
+            source: Some(source),
+            typed,
+            sink,
+            buffer: vec![],
+            written: 0,
+            chunk: BUFFER,
+            input: true,
+            left: 0,
+            last: b'\n',
+            lost: None,
+        }
     }
 
     fn output(source: Rc<OwnedFd>, (sink, chunk): (Rc<OwnedFd>, usize)) -> Self {
@@ -224,6 +253,7 @@ impl Flow {
             input: false,
             left: HELD_AT_END,
             last: b'\n',
+            lost: None,
         }
     }
 
@@ -249,8 +279,10 @@ impl Flow {
                 Step::Moved
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Step::Nothing,
-            // EIO: the terminal on the other side is closed.
-            Err(_) => Step::SourceEnded,
+            Err(errno) => {
+                self.lost = failure("read", errno, source);
+                Step::SourceEnded
+            }
         }
     }
 
@@ -269,7 +301,10 @@ impl Flow {
                 Step::Moved
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Step::Nothing,
-            Err(_) => Step::SinkGone,
+            Err(errno) => {
+                self.lost = failure("write", errno, &self.sink);
+                Step::SinkGone
+            }
         }
     }
 
@@ -278,6 +313,17 @@ impl Flow {
         self.left = self.left.saturating_sub(self.buffer.len());
         more
     }
+}
+
+/// `None` where the error means that the other side has gone: its reader left, its connection broke, its terminal was closed.
+fn failure(call: &'static str, errno: Errno, file: &OwnedFd) -> Option<(&'static str, Errno)> {
+    let gone = match errno {
+        Errno::EPIPE | Errno::ECONNRESET => true,
+        // One that was hung up answers no more that it is a terminal, but it is still a device.
+        Errno::EIO => fstat(file).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFCHR),
+        _ => false,
+    };
+    (!gone).then_some((call, errno))
 }
 
 /// What the end of a file says on a terminal: its end-of-file character; twice when a line is begun, as the first one only
@@ -311,5 +357,20 @@ fn set_nonblocking(file: &OwnedFd) -> Result<()> {
 pub fn say(text: &str) {
     if let Ok(stderr) = fd::inherited(2) {
         write(stderr, text.as_bytes()).unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_bytes_are_told_from_a_reader_that_left() {
+        let (pipe, _) = nix::unistd::pipe().unwrap();
+        let device = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        assert_eq!(failure("write", Errno::EPIPE, &pipe), None);
+        assert_eq!(failure("read", Errno::EIO, &device), None);
+        assert_eq!(failure("write", Errno::EIO, &pipe), Some(("write", Errno::EIO)));
+        assert_eq!(failure("write", Errno::ENOSPC, &pipe), Some(("write", Errno::ENOSPC)));
     }
 }
