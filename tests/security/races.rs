@@ -264,7 +264,8 @@ fn two_containers_on_one_volume() {
     let mut neighbour = Bundle::new(&["sh", "-c", script]);
     let mut b = Bundle::new(&["true"]);
     let canary = Canary::new(&b);
-    let volume = b.scratch("volume");
+    // The neighbour's, who must be gone before it can be removed.
+    let volume = neighbour.scratch("volume");
     fs::create_dir_all(volume.join("x")).expect("mkdir");
     volume_of(&mut neighbour, &volume);
     volume_of(&mut b, &volume);
