@@ -15,3 +15,4 @@ RRUN_STRESS=100000 cargo test --quiet --test blackbox -- faults::calls
 RRUN_STRESS=$((kills / 4)) cargo test --quiet --test blackbox -- faults::kills
 cargo test --quiet --test blackbox -- faults::steps
 cargo test --quiet --test blackbox -- faults::wrecks
+cargo test --quiet --test blackbox -- faults::frozen

@@ -4,8 +4,9 @@
 #   scripts/weaken.sh [NAME…]     NAME: a patch of tests/security/weaken without its ending; all if none is given
 #
 # Each patch takes one defence out of the source and names the tests that must notice (`Noticed-by:`). It is applied to a copy of
-# src in target/weaken, built there, and the named tests run with that binary (RRUN). They must pass with the binary as it is,
-# and fail with the weakened one. Root only. Prints a table; exit status 0 if every weakness was noticed.
+# the source in target/weaken, built there, and the named tests run with that binary (RRUN). They must pass with the binary as it
+# is, and fail with the weakened one. All is copied at the start, so that work on the source can go on. Root only. Prints a
+# table; exit status 0 if every weakness was noticed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -16,7 +17,14 @@ command -v patch > /dev/null || { echo 'weaken.sh: patch is missing: apt-get ins
 cargo build --quiet --bins --examples
 tests=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
 work=$root/target/weaken
-mkdir -p "$work/source"
+rm -rf "$work/source" "$work/sound"
+mkdir -p "$work/source" "$work/sound"
+beside=$(dirname "$(dirname "$tests")")
+cp -t "$work/sound" "$beside/rrun" "$beside/examples/witness" "$tests"
+tests=$work/sound/$(basename "$tests")
+cp -a -t "$work/sound" src
+cp -a -t "$work/source" Cargo.toml Cargo.lock .cargo rootfs-fixtures scripts tests
+export RRUN=$work/sound/rrun RRUN_WITNESS=$work/sound/witness
 
 # A weakened rrun may do to the host what the test looks for: its /dev/null is another one, as far as this can be seen.
 mknod -m 666 "$work/null" c 1 3 2> /dev/null || [ -c "$work/null" ]
@@ -27,11 +35,11 @@ run() { # TEST, in the environment given
 }
 
 status=0
-for patch in tests/security/weaken/*.patch; do
+for patch in "$work"/source/tests/security/weaken/*.patch; do
     name=$(basename "$patch" .patch)
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
     rm -rf "$work/source/src"
-    cp -a src Cargo.toml Cargo.lock .cargo rootfs-fixtures scripts tests "$work/source/"
+    cp -a -t "$work/source" "$work/sound/src"
     if ! patch --quiet --directory "$work/source" --strip 1 < "$patch" > "$work/log" 2>&1; then
         echo "$name: the patch does not apply any more: $(tail -n 1 "$work/log")"
         status=1

@@ -88,13 +88,14 @@ impl Host {
     }
 }
 
-/// /proc/self/mountinfo: two lines or ten thousand.
-fn mount_table() -> Result<String> {
+/// /proc/self/mountinfo: two lines or ten thousand. Any user who may mount anything (FUSE) chooses names in it, so what is not
+/// UTF-8 is replaced: no mount that matters to rrun has such a name.
+pub fn mount_table() -> Result<String> {
     use std::io::Read;
     let at = || "read /proc/self/mountinfo";
-    let mut text = String::with_capacity(8192);
-    std::fs::File::open("/proc/self/mountinfo").at(at)?.read_to_string(&mut text).at(at)?;
-    Ok(text)
+    let mut bytes = Vec::with_capacity(8192);
+    std::fs::File::open("/proc/self/mountinfo").at(at)?.read_to_end(&mut bytes).at(at)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
 /// Whether rrun lacks root's rights over the host: what [`Host::ask`] finds, without the rest of its questions.
@@ -280,7 +281,7 @@ pub struct Resctrl {
 impl Resctrl {
     /// Asks the kernel; `None` where it is not mounted. Few configs use it, so that it is no part of [`Host`].
     pub fn ask() -> Option<Self> {
-        let (root, by_software) = Self::mounted(&std::fs::read_to_string("/proc/self/mountinfo").ok()?)?;
+        let (root, by_software) = Self::mounted(&mount_table().ok()?)?;
         let has = |name: &str| root.join("info").join(name).exists();
         // Mounted with `cdp`, code and data are divided apart. With `mba_MBps` the kernel itself holds the bandwidth.
         let (cache, bandwidth) = (has("L3") || has("L3CODE"), by_software || has("MB"));

@@ -131,7 +131,7 @@ const ALLOWED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "src/concepts/rootfs.rs",
-        &["cwd()", "fs::read_to_string(", "umount2", "chdir", "chroot"],
+        &["cwd()", "fs::read(", "umount2", "chdir", "chroot"],
         "root.path and the host's mounts; then `.` and `/`, which no image can name",
     ),
     ("src/concepts/masks.rs", &["umount2", "chdir"], "`.` and `/`, which no image can name"),

@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 use std::fs::OpenOptions;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::slice::Iter;
 
 use nix::errno::Errno;
@@ -46,6 +48,7 @@ pub fn parse(options: &[String]) -> Result<Actions, String> {
                 let args: Result<Vec<Argument>, String> = words.by_ref().take(args).map(|w| argument(w)).collect();
                 actions.outcomes.push(call(number, args?));
             }
+            "--connect" => actions.outcomes.push(connect(word(&mut words, option)?)),
             other => return Err(format!("unknown option {other}")),
         }
     }
@@ -73,6 +76,15 @@ fn call(number: i64, args: Vec<Argument>) -> Box<dyn Fn() -> Value> {
     Box::new(move || {
         let result = kernel::call(number, &args);
         outcome(json!({ "call": number, "result": result.ok() }), result.err())
+    })
+}
+
+/// Connects the abstract socket of this name.
+fn connect(name: String) -> Box<dyn Fn() -> Value> {
+    Box::new(move || {
+        let connected = SocketAddr::from_abstract_name(&name).and_then(|address| UnixStream::connect_addr(&address));
+        let errno = connected.err().and_then(|e| e.raw_os_error()).map(Errno::from_raw);
+        outcome(json!({ "connect": name }), errno)
     })
 }
 

@@ -135,7 +135,9 @@ fn open(dir: &Path) -> Result<Flock<File>> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(&path).at(said)?;
     let found = file.metadata().at(said)?;
-    if !found.is_file() || found.mode() & 0o022 != 0 || found.uid() != nix::unistd::geteuid().as_raw() {
+    // A second name would be that of another file of ours, to which somebody wants lines to be added.
+    let others = found.mode() & 0o022 != 0 || found.uid() != nix::unistd::geteuid().as_raw() || found.nlink() > 1;
+    if !found.is_file() || others {
         let error = Error::new(format!("{} is not a file of rrun's own that only it can change", path.display()));
         return Err(error.hint(format!("make it a plain file of uid {}, mode 0600", nix::unistd::geteuid())));
     }
@@ -228,6 +230,12 @@ mod tests {
         assert!(!record.to_string().contains("\\u001b") && record["argv"].is_array(), "{record}");
     }
 
+    fn dir_file(dir: &Path) -> PathBuf {
+        let file = dir.join("other");
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file).expect("make a file");
+        file
+    }
+
     #[test]
     fn lines_are_chained_and_the_file_is_ours_alone() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -246,6 +254,9 @@ mod tests {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("chmod");
         let refused = audit.write(&event(&[]), None).expect_err("others can change it");
         assert!(refused.to_string().contains("only it can change"), "{refused}");
+        std::fs::remove_file(&path).expect("remove");
+        std::fs::hard_link(dir_file(dir.path()), &path).expect("link");
+        assert!(audit.write(&event(&[]), None).is_err(), "another file of ours gets no lines");
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! a process with CAP_SYS_CHROOT walks out again. Propagation is the other way out: a mount that is a peer of one of the host
 //! carries whatever is mounted below it to the host, so copies are made slaves or private first.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
@@ -172,11 +173,13 @@ pub fn finish(plan: &RootfsPlan, root: BorrowedFd) -> Result<()> {
 /// A host's full procfs or sysfs that stays reachable below the chroot would let a container's user namespace mount a fresh
 /// one without the masks (the kernel allows it while an unmasked one is visible). With pivot_root they are gone anyway.
 fn hide_kernel_views(root: &Path) -> Result<()> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").at(|| "read /proc/self/mountinfo")?;
+    let table = std::fs::read("/proc/self/mountinfo").at(|| "read /proc/self/mountinfo")?;
     // The container's own shows under the same path, as its root is stacked on `/`: what covers the host's must not be taken off then.
     let mut covered: Vec<PathBuf> = vec![];
-    for line in table.lines().rev().filter(|l| l.contains(" - proc ") || l.contains(" - sysfs ")) {
-        let Some(point) = line.split(' ').nth(4).map(unescape) else { continue };
+    for line in table.split(|byte| *byte == b'\n').rev() {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let is_view = fields.windows(2).any(|pair| pair[0] == b"-" && (pair[1] == b"proc" || pair[1] == b"sysfs"));
+        let Some(point) = fields.get(4).filter(|_| is_view).map(|point| unescape(point)) else { continue };
         if point.starts_with(root) || covered.contains(&point) {
             continue;
         }
@@ -205,12 +208,15 @@ fn cover(point: &Path) -> Result<()> {
 }
 
 /// A path of mountinfo, where blank, tab, newline and backslash are octal.
-fn unescape(text: &str) -> PathBuf {
-    let mut path = text.to_owned();
-    for (code, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        path = path.replace(code, plain);
+fn unescape(text: &[u8]) -> PathBuf {
+    let codes = [(b"\\040", b' '), (b"\\011", b'\t'), (b"\\012", b'\n'), (b"\\134", b'\\')];
+    let (mut path, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((first, others)) = rest.split_first() {
+        let code = codes.iter().find(|(code, _)| rest.starts_with(*code));
+        path.push(code.map_or(*first, |(_, plain)| *plain));
+        rest = if code.is_some() { &rest[4..] } else { others };
     }
-    path.into()
+    OsString::from_vec(path).into()
 }
 
 fn explain_pivot(error: Error) -> Error {
@@ -334,6 +340,7 @@ mod tests {
 
     #[test]
     fn mount_points_are_unescaped() {
-        assert_eq!(unescape("/a\\040b\\134"), PathBuf::from("/a b\\"));
+        assert_eq!(unescape(b"/a\\040b\\134"), PathBuf::from("/a b\\"));
+        assert_eq!(unescape(b"/\xff\\134040").as_os_str().as_encoded_bytes(), b"/\xff\\040");
     }
 }

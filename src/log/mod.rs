@@ -21,7 +21,7 @@ use crate::audit::{Audit, Event};
 use crate::error::{At, Error, Result, Warnings};
 use crate::style::Looks;
 pub use moment::now;
-pub use text::{MATCHED, escape, value};
+pub use text::{MATCHED, escape, for_screens, value};
 use text::{cut, harmless_hint, one_line, some_of, three_lines, warning_lines};
 
 /// The most that one write to stderr may carry: conmon reads 8191 bytes, pipes promise 4096 in one piece (pipe(7)).

@@ -4,7 +4,9 @@
 //! one of them by chance. A terminal obeys control characters and hides text behind direction marks, and names come from
 //! images: nothing gets out of here unescaped.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::style::{Paint, Style};
@@ -90,6 +92,10 @@ pub(super) fn harmless_hint(error: &Error) -> Option<&str> {
     if changes { None } else { Some(hint) }
 }
 
+/// Marks that turn the direction of writing, end a line or show nothing.
+const HIDDEN: [RangeInclusive<char>; 4] =
+    ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}'];
+
 /// `text` with control characters, direction marks and invisible characters written as escapes; it has one line after that.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -99,13 +105,24 @@ pub fn escape(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             c if c.is_control() => write!(out, "\\x{:02x}", u32::from(c)).expect("writing to memory"),
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+            c if HIDDEN.iter().any(|range| range.contains(&c)) => {
                 write!(out, "\\u{{{:x}}}", u32::from(c)).expect("writing to memory");
             }
             c => out.push(c),
         }
     }
     out
+}
+
+/// A whole output as it may be shown. JSON leaves control characters from 0x7f on and direction marks as they are; its own way to
+/// write them says the same to programs.
+pub fn for_screens(text: &str) -> Cow<'_, str> {
+    let speaks = |c: char| c >= '\u{7f}' && (c.is_control() || HIDDEN.iter().any(|range| range.contains(&c)));
+    if !text.contains(speaks) {
+        return text.into();
+    }
+    let written = |c: char| if speaks(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(written).collect::<String>().into()
 }
 
 /// A value that an image or a caller chose, fit for a message: escaped, at most 200 bytes.
@@ -128,6 +145,15 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_without_speaking_to_a_terminal() {
+        let value = serde_json::json!("\u{9b}2J\u{202e}\u{7f}ä");
+        let shown = for_screens(&value.to_string()).into_owned();
+        assert_eq!(shown, "\"\\u009b2J\\u202e\\u007fä\"");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
+        assert!(matches!(for_screens("\u{1b}[1mé → ok\u{1b}[0m\n"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn no_control_character_gets_out() {

@@ -84,12 +84,6 @@ pub fn prctl(option: i32, a: u64, b: u64, c: u64) -> io::Result<i32> {
     check(unsafe { libc::prctl(option, a, b, c, 0) } as libc::c_long).map(|v| v as i32)
 }
 
-/// Names the process as /proc/PID/comm shows it (prctl(2) `PR_SET_NAME`; at most 15 bytes count).
-pub fn set_name(name: &CStr) -> io::Result<()> {
-    // SAFETY: name is NUL-terminated and only read.
-    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) } as libc::c_long).map(drop)
-}
-
 /// A null-terminated vector of strings, as execve(2) takes it, built before it is needed so that nothing is allocated in
 /// the child.
 pub struct StringVector {

@@ -13,6 +13,7 @@ use std::path::{Component, Path};
 
 use nix::NixPath;
 
+use super::procfs::is_procfs;
 use super::{check, entry};
 
 /// How often a resolution is retried when a rename elsewhere disturbs it (openat2 returns EAGAIN).
@@ -180,7 +181,21 @@ impl<'a> Walk<'a> {
             Err(_) => {}
         }
         let handle = entry::open(self.here(), name)?;
-        Ok(entry::link_text(handle.as_fd())?.map_or(Found::Other(handle), Found::Link))
+        match entry::link_text(handle.as_fd())? {
+            Some(_) if self.is_magic(name, &handle)? => Err(io::Error::from_raw_os_error(libc::ELOOP)),
+            link => Ok(link.map_or(Found::Other(handle), Found::Link)),
+        }
+    }
+
+    /// Whether a link is one of procfs's magic ones (`fd/7`), whose text means nothing. The walk meets such where it opened the
+    /// descriptor itself: the path did not exist before.
+    fn is_magic(&self, name: &Name, link: &OwnedFd) -> io::Result<bool> {
+        if !is_procfs(link.as_fd())? {
+            return Ok(false);
+        }
+        let how = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+        let followed = openat2(self.here(), name.as_c_str(), libc::O_PATH, 0, how);
+        Ok(followed.is_err_and(|e| e.raw_os_error() == Some(libc::ELOOP)))
     }
 
     fn make(mut self, kind: Kind) -> io::Result<OwnedFd> {

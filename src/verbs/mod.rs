@@ -229,7 +229,7 @@ fn refuse(journal: &mut Journal, refused: &Refused) -> u8 {
 /// The data, in as few writes as it takes. A reader that has gone away has read enough: `false`.
 fn print(text: &str) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(crate::log::for_screens(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         printed => printed.map(|()| true).at(|| "write to stdout"),
     }

@@ -53,7 +53,8 @@ fn keep(listing: &str, pids: &[i32]) -> Result<String> {
     let column = Column::of(header)
         .ok_or_else(|| Error::new("couldn't find PID field in ps output").hint("add pid to the columns: -o pid,args"))?;
     let ours = |line: &&str| column.pid(line).is_some_and(|pid| pids.binary_search(&pid).is_ok());
-    Ok([header].into_iter().chain(lines.filter(ours)).map(|line| format!("{line}\n")).collect())
+    // ps itself replaces control characters, but not marks that turn the direction of writing.
+    Ok([header].into_iter().chain(lines.filter(ours)).map(|line| crate::log::escape(line) + "\n").collect())
 }
 
 /// Where the header says that pids stand.

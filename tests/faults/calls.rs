@@ -103,7 +103,9 @@ fn a_failed_call_undoes_all_before_it() {
             let inject = format!("inject={name}:error={error}:when={at}");
             let done = finish(traced(&probe, &["-o", "/dev/null", "-e", &trace, "-e", &inject]));
             let what = format!("{kind:?}, {inject}");
-            let ran = probe.judge(&done).unwrap_or_else(|e| panic!("{what}: {e}; {}", done.err));
+            // The standard library looks at its streams before the program begins, and aborts if it cannot.
+            let aborted = name == "poll" && (done.code, done.out.as_str(), done.err.trim()) == (134, "", "");
+            let ran = !aborted && probe.judge(&done).unwrap_or_else(|e| panic!("{what}: {e}; {}", done.err));
             // The program ran, so that the fault may have met what comes after it; then an error says so.
             let may_leave = done.code != 0 && (ran || UNDO.contains(&name.as_str()));
             match probe.left() {

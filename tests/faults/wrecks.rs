@@ -2,32 +2,25 @@
 //! a socket deaf. A clear error, never a hang, never another process signalled; and the other containers are still listed.
 
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::{Dice, finish, processes_of};
-use crate::cgroups::lacks_v1;
 use crate::support::*;
 
 crate::tests![
     a_full_disk_is_an_error_that_leaves_nothing if needs_root,
     a_full_log_or_pid_file_is_an_error,
+    a_mount_of_any_name_on_the_host_is_no_obstacle if needs_root,
     a_damaged_state_hides_nobody_else,
     nobody_else_is_signalled if needs_root,
     groups_of_an_earlier_boot_are_somebody_elses if needs_groups,
     init_that_is_killed_is_said,
     a_killed_parent_ends_init,
-    a_frozen_group_is_an_error if needs_frozen_groups,
-    a_container_that_is_frozen_from_above_can_be_deleted_later if needs_frozen_groups,
     a_socket_that_accepts_nobody_is_an_error,
     a_console_socket_that_closes_is_no_hang,
 ];
-
-fn needs_frozen_groups() -> Option<&'static str> {
-    needs_root().or(lacks_v1())
-}
 
 /// A process of the test's own that must not be touched.
 struct Innocent(Child);
@@ -56,16 +49,6 @@ impl Innocent {
 impl Drop for Innocent {
     fn drop(&mut self) {
         self.0.kill().and_then(|()| self.0.wait().map(drop)).ok();
-    }
-}
-
-/// As [`wait_until`], but for a minute: some things are given up after ten seconds only.
-#[track_caller]
-fn wait_until_late(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = std::time::Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < super::PATIENCE, "not within a minute: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
@@ -113,6 +96,22 @@ fn a_full_log_or_pid_file_is_an_error() {
     b.assert_no_trace();
     b.write().rrun(["--log", "/dev/full/x", "run", &b.id]).fails_with("/dev/full/x");
     b.assert_no_trace();
+}
+
+/// Whoever may mount anything, as users may by FUSE, chooses a name in the table of mounts.
+fn a_mount_of_any_name_on_the_host_is_no_obstacle() {
+    let b = Bundle::new(&["echo", "fine"]);
+    b.write();
+    let place = b.scratch("places");
+    for options in ["", "--no-pivot"] {
+        let script = "for name in $(printf 'a\\377\\376 b\\033c'); do mkdir -p \"$1/$name\" && mount -t proc proc \"$1/$name\"; done; \
+                      shift; exec \"$@\"";
+        let run = b.command(["run"].into_iter().chain(options.split_whitespace()).chain([b.id.as_str()]));
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-euc", script, "sh"]).arg(&place);
+        command.arg(run.get_program()).args(run.get_args()).current_dir(b.path()).stdin(Stdio::null());
+        assert_eq!(finish(command).ok(), "fine\n", "{options}");
+    }
 }
 
 fn a_damaged_state_hides_nobody_else() {
@@ -240,76 +239,6 @@ fn a_killed_parent_ends_init() {
     assert_eq!(b.state()["status"], "stopped");
     assert!(b.rrun(["list"]).ok().contains("stopped"));
     b.rrun(["run", &b.id]).fails_with("container with given ID already exists");
-    b.rrun(["delete", "--force", &b.id]).ok();
-    b.assert_no_trace();
-}
-
-/// A group of the test's own in the freezer's hierarchy, around the container's.
-struct Above(String);
-
-impl Above {
-    fn new(b: &mut Bundle) -> Self {
-        let name = format!("{}-above", b.id);
-        b.config["linux"]["cgroupsPath"] = json!(format!("/{name}/{}", b.id));
-        let above = Self(name);
-        std::fs::create_dir(above.path()).expect("make a group");
-        above
-    }
-
-    fn path(&self) -> std::path::PathBuf {
-        Path::new("/sys/fs/cgroup/freezer").join(&self.0)
-    }
-
-    fn set(&self, state: &str) {
-        std::fs::write(self.path().join("freezer.state"), state).expect("freezer.state");
-    }
-}
-
-impl Drop for Above {
-    fn drop(&mut self) {
-        self.set("THAWED");
-        if std::thread::panicking() {
-            return;
-        }
-        // Others made by rrun on the way to its own.
-        wait_until("the groups can go", || {
-            groups_named(&self.0).iter().for_each(|group| drop(std::fs::remove_dir(group)));
-            groups_named(&self.0).is_empty()
-        });
-    }
-}
-
-fn a_frozen_group_is_an_error() {
-    let mut b = Bundle::new(&["true"]);
-    let above = Above::new(&mut b);
-    above.set("FROZEN");
-    // To a log, since frozen init holds on to stderr.
-    let log = b.scratch("log");
-    let mut command = b.write().command(["--log", log.to_str().expect("UTF-8"), "run", &b.id]);
-    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start rrun");
-    wait_until_late("run gives up", || run.try_wait().expect("wait").is_some());
-    let said = std::fs::read_to_string(&log).expect("the log");
-    assert!(said.contains("container init is frozen"), "{said}");
-    // What cannot die now is kept in mind.
-    let done = finish(b.command(["delete", "--force", &b.id]));
-    assert!(done.code == 1 && done.err.contains("a group above is frozen"), "{done:?}");
-    above.set("THAWED");
-    b.rrun(["delete", "--force", &b.id]).ok();
-    wait_until("init is gone", || processes_of(&b.id).is_empty());
-    b.assert_no_trace();
-}
-
-fn a_container_that_is_frozen_from_above_can_be_deleted_later() {
-    let mut b = Bundle::new(&["sleep", "100"]);
-    let above = Above::new(&mut b);
-    b.run_detached();
-    above.set("FROZEN");
-    wait_until("it is frozen", || b.state()["status"] == "paused");
-    for args in [&["delete", "--force", &b.id][..], &["kill", &b.id, "KILL"], &["exec", &b.id, "true"], &["delete", &b.id]] {
-        let done = finish(b.command(args.iter().copied()));
-        assert!(done.code != 0 && !done.err.trim().is_empty(), "{args:?}: {done:?}");
-    }
-    above.set("THAWED");
     b.rrun(["delete", "--force", &b.id]).ok();
     b.assert_no_trace();
 }

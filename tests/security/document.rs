@@ -58,6 +58,30 @@ fn every_function_of_the_document_exists() {
     none("the document is out of date:", missing);
 }
 
+/// What a patch takes out is still where it looks for it, word by word: a patch that applied elsewhere would weaken nothing.
+#[test]
+fn every_weakness_can_be_made() {
+    let mut bad = vec![];
+    for entry in std::fs::read_dir(top().join(PATCHES)).expect("the patches").flatten() {
+        let patch = read(&entry.path());
+        let (mut text, mut old) = (String::new(), String::new());
+        for line in patch.lines().chain(["@@"]) {
+            if line.is_empty() || ["@@", "---", "+++"].iter().any(|mark| line.starts_with(mark)) {
+                if !text.contains(&old) {
+                    bad.push(format!("{}: the source has no\n{old}", entry.path().display()));
+                }
+                old.clear();
+            }
+            if let Some(file) = line.strip_prefix("--- a/") {
+                text = read(&top().join(file));
+            } else if let Some(kept) = line.strip_prefix([' ', '-']).filter(|_| !text.is_empty()) {
+                old = old + kept + "\n";
+            }
+        }
+    }
+    none("tests/security/weaken does not apply any more:", bad);
+}
+
 /// Each patch says which tests must notice it, and the document says that they did.
 #[test]
 fn every_weakness_is_noticed_by_tests_that_exist() {

@@ -2,16 +2,20 @@
 //! from a container of the usual kind. What is not there cannot be used either.
 
 use std::collections::BTreeMap;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
 use serde_json::{Value, json};
 
-use super::of_every_caller;
+use super::{is_rootless, of_every_caller};
 use crate::support::*;
 
 crate::tests![
     switches_that_run_programs_cannot_be_written,
     what_tells_of_the_kernel_is_hidden,
     calls_that_change_the_host_are_refused,
+    doors_to_the_kernel_are_shut_by_the_profiles,
+    abstract_sockets_of_the_host_are_out_of_reach,
     no_hierarchy_of_groups_is_writable,
     without_a_cgroup_namespace_neither if needs_groups,
     a_writable_hierarchy_has_no_release_agent if needs_groups,
@@ -118,6 +122,71 @@ fn calls_that_change_the_host_are_refused() {
     }
 }
 
+/// Whole subsystems lie behind each of these, and few programs need one: the profiles that `spec` writes allow none.
+fn doors_to_the_kernel_are_shut_by_the_profiles() {
+    let calls = [
+        ("io_uring_setup", libc::SYS_io_uring_setup, &["8", "0"][..]),
+        ("userfaultfd", libc::SYS_userfaultfd, &["1"]),
+        ("bpf", libc::SYS_bpf, &["0", "0", "0"]),
+        ("perf_event_open", libc::SYS_perf_event_open, &["0", "0", "-1", "-1", "0"]),
+        // The serial number of the own keyring, which anybody may ask for.
+        ("keyctl", libc::SYS_keyctl, &["0", "-4", "0"]),
+        ("add_key", libc::SYS_add_key, &["str:user", "str:x", "str:y", "1", "-4"]),
+        ("unshare", libc::SYS_unshare, &["0x10000000"]),
+    ];
+    let words: Vec<String> = ["/bin/witness".to_owned()]
+        .into_iter()
+        .chain(calls.iter().flat_map(|(_, number, args)| {
+            ["--call".to_owned(), number.to_string()].into_iter().chain(args.iter().map(|a| (*a).to_owned()))
+        }))
+        .collect();
+    for mut b in of_every_caller(&[]) {
+        b.config["process"]["args"] = json!(words);
+        let open = deeds(&b);
+        assert_eq!(open[&libc::SYS_keyctl.to_string()], Value::Null, "without a filter the kernel answers: {open:?}");
+        for profile in ["hardened", "docker"] {
+            let written = b.scratch(profile);
+            std::fs::create_dir_all(&written).expect("mkdir");
+            let args = ["spec", "--profile", profile, "--bundle", written.to_str().expect("UTF-8")];
+            Done::from(std::process::Command::new(rrun_path()).args(args).output().expect("start rrun")).ok();
+            let config: Value = serde_json::from_slice(&std::fs::read(written.join("config.json")).expect("read")).expect("JSON");
+            b.config["linux"]["seccomp"] = config["linux"]["seccomp"].clone();
+            let told = deeds(&b);
+            for (name, number, _) in calls {
+                let errno = told[&number.to_string()].as_str().unwrap_or("done");
+                assert!(["EPERM", "ENOSYS"].contains(&errno), "{profile}, {name}: {errno}");
+            }
+        }
+    }
+}
+
+/// CVE-2020-15257: a service of the host listened on a socket that has no file, and so no permissions. Its name belongs to the network
+/// namespace.
+fn abstract_sockets_of_the_host_are_out_of_reach() {
+    for mut b in of_every_caller(&[]) {
+        let address = SocketAddr::from_abstract_name(&b.id).expect("a name");
+        let _service = UnixListener::bind_addr(&address).expect("listen");
+        b.config["process"]["args"] = json!(["/bin/witness", "--connect", b.id]);
+        let connected = |b: &Bundle| {
+            let told: Value = serde_json::from_str(&b.run().ok()).expect("JSON");
+            told["did"][0]["errno"].clone()
+        };
+        assert_eq!(connected(&b), "ECONNREFUSED");
+        // Who shares the namespace has asked for it; `explain` says what that opens.
+        b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "network");
+        if is_rootless(&b) {
+            // sysfs cannot be had then.
+            super::without_mounts_at(&mut b, "/sys");
+        }
+        assert_eq!(connected(&b), Value::Null, "the test would see an open door");
+        if cfg!(feature = "workshop") {
+            let done = b.rrun(["explain", "--json", b.path().to_str().expect("UTF-8")]);
+            let told: Value = serde_json::from_str(&done.out).expect("JSON");
+            assert!(told["findings"].as_array().is_some_and(|all| all.iter().any(|f| f["id"] == "NS-NET")), "{done:?}");
+        }
+    }
+}
+
 /// CVE-2022-0492: whoever writes release_agent runs a program on the host.
 const GROUPS: &str = "find /sys/fs/cgroup -name release_agent | while read f; do ( : >> $f ) 2> /dev/null && echo $f; done; \
                       for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/made 2> /dev/null && echo $d; done; true";
@@ -133,7 +202,7 @@ fn without_a_cgroup_namespace_neither() {
     for mut b in usual(&["sh", "-c", GROUPS]) {
         b.config["linux"]["namespaces"].as_array_mut().expect("namespaces").retain(|n| n["type"] != "cgroup");
         assert_eq!(b.run().ok(), "");
-        if super::is_rootless(&b) {
+        if is_rootless(&b) {
             // Not even if it is asked for.
             let mounts = b.config["mounts"].as_array_mut().expect("mounts");
             mounts.iter_mut().filter(|m| m["type"] == "cgroup").for_each(|m| m["options"] = json!(["rw"]));

@@ -52,7 +52,8 @@ fn race(pairs: &[(PathBuf, PathBuf)], mut run: impl FnMut() -> bool) -> (u32, u3
         let (mut all, mut good) = (0, 0);
         // The threads must end whatever the attempt said.
         let raced = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            while all < 5 || Instant::now() < end {
+            // On a busy machine few runs fit into the time, and a race may win them all.
+            while all < 5 || Instant::now() < end || (good == 0 && all < 200) {
                 all += 1;
                 good += u32::from(run());
             }

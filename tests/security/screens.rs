@@ -11,13 +11,14 @@ use crate::support::*;
 
 crate::tests![names_of_a_container_cannot_speak_to_a_terminal, errors_about_an_image_cannot_speak_to_a_terminal];
 
-/// Sets the window's title, clears the screen, and begins a line of its own.
-const NAME: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\npwned";
+/// Sets the window's title, clears the screen (the second time as one character), turns the direction of writing, and begins a
+/// line of its own.
+const NAME: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}2J\u{202e}\npwned";
 
 #[track_caller]
 fn assert_plain(what: &str, text: &str) {
-    let raw: Vec<char> = text.chars().filter(|c| c.is_control() && *c != '\n' && *c != '\t').collect();
-    assert!(raw.is_empty(), "{what} printed {raw:?}: {text:?}");
+    let raw: Vec<char> = text.chars().filter(|c| (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}').collect();
+    assert!(raw.is_empty(), "{what} printed {raw:?}");
     assert!(!text.lines().any(|line| line.starts_with("pwned")), "{what} printed a line of the container's: {text:?}");
 }
 
@@ -26,6 +27,32 @@ fn script(b: &Bundle, name: &str, text: &str) {
     fs::write(&file, text).expect("write");
     fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("chmod");
 }
+
+/// All that show something of a container, for people and as JSON.
+const VERBS: [&str; 22] = [
+    "ps",
+    "ps --format json",
+    "list",
+    "list --format json",
+    "state",
+    "tree",
+    "tree --mounts",
+    "tree --net",
+    "tree --users",
+    "tree --nested",
+    "tree --json",
+    "diff",
+    "diff --json",
+    "diff --format json",
+    "stats",
+    "stats --json",
+    "events --stats",
+    "explain",
+    "explain --verbose",
+    "explain --json",
+    "plan",
+    "plan --json",
+];
 
 fn names_of_a_container_cannot_speak_to_a_terminal() {
     for mut b in of_every_caller(&[]) {
@@ -43,11 +70,10 @@ fn names_of_a_container_cannot_speak_to_a_terminal() {
         let null = std::process::Stdio::null;
         assert!(b.command(words).stdout(null()).stderr(null()).status().expect("start rrun").success());
         b.wait_for("running");
-        for verb in ["ps", "list", "state", "tree", "diff", "stats", "events --stats", "plan"] {
+        for verb in VERBS {
             let mut words: Vec<&str> = verb.split(' ').collect();
-            match verb {
+            match words[0] {
                 "list" => {}
-                "stats" => words.extend(["--no-stream", &b.id]),
                 "plan" => words.push("."),
                 _ => words.push(&b.id),
             }

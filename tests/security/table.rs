@@ -34,6 +34,7 @@ pub const ATTACKS: &[(&str, &[&str])] = &[
             "security::links::a_link_in_place_of_a_kernel_view_is_refused",
         ],
     ),
+    ("CVE-2020-15257", &["security::kernel::abstract_sockets_of_the_host_are_out_of_reach"]),
     ("CVE-2021-30465", &["security::races::mount_destinations", "security::links::links_to_the_host_lead_nowhere"]),
     (
         "CVE-2021-43784",
@@ -90,6 +91,7 @@ pub const ATTACKS: &[(&str, &[&str])] = &[
     ("CVE-2026-41579", &["security::links::links_at_dev_lead_nowhere", "security::races::dev"]),
     ("CVE-2026-47766", &["security::links::links_at_dev_lead_nowhere", "security::races::dev"]),
     ("CVE-2026-55686", &["security::races::the_working_directory", "identity::a_working_directory_stays_in_the_root"]),
+    ("CVE-2026-84042", &["badinput::wrong_types_and_unknown_names"]),
     ("CVE-2026-88264", &["security::links::links_at_dev_lead_nowhere"]),
     ("CVE-2026-88265", &["security::links::links_at_dev_lead_nowhere"]),
 ];

@@ -91,14 +91,33 @@ fn v2(dir: &Path, wanted: Freezer) -> Result<()> {
         if now.contains(line) {
             return Ok(());
         }
+        if wanted == Freezer::Thawed && dir.ancestors().skip(1).any(asks_to_freeze) {
+            return Err(Error::new(format!("cannot thaw {}: a group above is frozen", dir.display())));
+        }
         tree::wait_change(&open, PATIENCE.saturating_sub(start.elapsed())).at(at)?;
     }
     Err(Error::new(format!("cannot write {text} to {}: it does not take effect", file.display()))
         .hint("a process hangs in the kernel"))
 }
 
-/// Asks. Missing groups are thawed.
+/// Whether a group of v2 is to be frozen, which holds for all below it.
+fn asks_to_freeze(dir: &Path) -> bool {
+    write::read(&dir.join("cgroup.freeze")).is_ok_and(|text| text == "1")
+}
+
+/// Whether the groups are frozen, themselves or from above. Missing groups are thawed.
 pub(super) fn state(record: &Record) -> Result<Freezer> {
+    let own = own_state(record)?;
+    let (Freezer::Thawed, Some(Tool::V2(dir))) = (own, tool(record)) else { return Ok(own) };
+    // `cgroup.freeze` is what was asked of this group alone; v1's file tells both.
+    match write::read(&dir.join("cgroup.events")) {
+        Ok(events) if events.lines().any(|line| line == "frozen 1") => Ok(Freezer::Frozen),
+        _ => Ok(own),
+    }
+}
+
+/// What is set in the group itself on v2.
+fn own_state(record: &Record) -> Result<Freezer> {
     let (file, thawed) = match tool(record) {
         Some(Tool::V1(dir)) => (dir.join("freezer.state"), "THAWED"),
         Some(Tool::V2(dir)) => (dir.join("cgroup.freeze"), "0"),
@@ -126,7 +145,7 @@ pub(super) fn kill_all(record: &Record) -> Result<()> {
         return Ok(());
     }
     // On a hybrid host somebody may be in a v1 group only, and a v1 freezer holds even the killed back until it is thawed.
-    let frozen = state(record)? == Freezer::Frozen;
+    let frozen = own_state(record)? == Freezer::Frozen;
     let froze = !at_once && !frozen && set(record, Freezer::Frozen).is_ok();
     let killed = kill_listed(record, if at_once || frozen || froze { 1 } else { ROUNDS });
     if frozen || froze {

@@ -56,5 +56,9 @@ mod tests {
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
         let error = container_root().expect("a root").resolve_or_make(Path::new(&path), Kind::Directory).expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        // One that the walk itself makes come true.
+        let error = container_root().expect("a root").make(Path::new(&path), Kind::Directory).expect_err("refused");
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        assert!(container_root().expect("a root").make(Path::new("/proc/self/task"), Kind::Directory).is_ok());
     }
 }

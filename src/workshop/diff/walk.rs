@@ -4,6 +4,7 @@
 //! a list of paths; each is opened anew from the top, by one call that cannot leave it. Which layers a directory merges is
 //! carried along: a whiteout or an opaque directory in one of them hides those further down.
 
+use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -97,7 +98,7 @@ fn directory(top: &OwnedFd, lower: &[OwnedFd], todo: Todo, waiting: &mut Vec<Tod
 
 /// What was in a directory that is hidden now, and was not made again.
 fn hidden(lower: &[OwnedFd], todo: &Todo, seen: &[PathBuf], changes: &mut Vec<Change>) -> io::Result<()> {
-    let mut seen = seen.to_vec();
+    let mut seen: HashSet<PathBuf> = seen.iter().cloned().collect();
     for layer in &todo.below {
         let Some(dir) = open_directory(&lower[*layer], &todo.path)? else { continue };
         for name in entry::names(dir.as_fd())? {
@@ -105,7 +106,7 @@ fn hidden(lower: &[OwnedFd], todo: &Todo, seen: &[PathBuf], changes: &mut Vec<Ch
             if !seen.contains(&path) {
                 let before = below(lower, &todo.below, &path)?;
                 changes.extend(before.map(|before| Change::new(Kind::Deleted, &path, None, Some(before))));
-                seen.push(path);
+                seen.insert(path);
             }
         }
     }

@@ -5,6 +5,7 @@
 //! root and one user id that no account has.
 
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +13,10 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::table::Lab;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
+use crate::host::host_directory;
+use crate::sys::resolve::Name;
+use crate::sys::tree;
 
 /// The user and group that stand for "a user of the host": high in the range that no distribution gives to anybody.
 pub const USER: u32 = 64_999;
@@ -91,8 +95,8 @@ impl Place {
     /// Brings it back to how it was made, with these configs: what one run leaves must not be seen by the next.
     pub fn prepare(&self, config: &Value, off: &Value) -> Result<()> {
         let share = self.dir.join("share");
+        remove(&share)?;
         let fresh = || -> std::io::Result<()> {
-            fs::remove_dir_all(&share)?;
             fs::create_dir(&share)?;
             fs::set_permissions(&share, Permissions::from_mode(0o1777))?;
             fs::write(self.dir.join("config.json"), config.to_string())?;
@@ -132,6 +136,16 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.end_containers();
         // The lab is over; a directory that could not be removed is empty of containers and lies in the place for such things.
-        fs::remove_dir_all(&self.dir).ok();
+        // A mount that a lab left in it is not entered: what is behind it may be the host's.
+        remove(&self.dir).ok();
     }
+}
+
+/// Removes a tree without following links or entering mounts.
+fn remove(dir: &Path) -> Result<()> {
+    let at = || format!("remove {}", dir.display());
+    let (Some(above), Some(name)) = (dir.parent(), dir.file_name().and_then(|name| Name::new(name).ok())) else {
+        return Err(Error::new(at()));
+    };
+    tree::remove(host_directory(above)?.as_fd(), &name).at(at)
 }

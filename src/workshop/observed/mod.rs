@@ -111,7 +111,7 @@ impl Process {
 
     /// The cgroups that it is in, as directories of this machine.
     pub fn groups(&self) -> Option<groups::Groups> {
-        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mountinfo = crate::host::mount_table().ok()?;
         Some(groups::Groups::of_hierarchies(&Cgroups::parse(&mountinfo, &self.text("cgroup")?)))
     }
 

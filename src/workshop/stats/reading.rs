@@ -137,7 +137,8 @@ impl Sched {
     }
 
     fn add(&mut self, thread: &std::path::Path) {
-        let read = |name: &str| std::fs::read_to_string(thread.join(name)).ok();
+        // The name of a thread, which is in these files, need not be text.
+        let read = |name: &str| std::fs::read(thread.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
         let Some(status) = read("status") else { return };
         let field = |text: &str, key: &str| {
             let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))?;

@@ -109,8 +109,10 @@ fn seize_new(state: &State, known: &mut HashSet<i32>) -> Result<()> {
 }
 
 fn is_traced_by_us(tid: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse::<u32>().ok());
+    // The name of a thread is its own to choose, and need not be text.
+    let status = std::fs::read(format!("/proc/{tid}/status")).unwrap_or_default();
+    let tracer =
+        String::from_utf8_lossy(&status).lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse::<u32>().ok());
     tracer == Some(std::process::id())
 }
 

@@ -36,6 +36,13 @@ pub struct Call {
     pub args: [u64; 6],
 }
 
+/// The most calls that are told apart: more than all architectures together have. Any number can be called, and the program
+/// that is watched must not fill the memory of the one that watches.
+const MOST: usize = 4096;
+
+/// Stands for the numbers beyond.
+const OTHERS: u32 = u32::MAX;
+
 /// The calls so far, in the order in which they were first seen.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -46,6 +53,8 @@ pub struct Tally {
 impl Tally {
     /// Counts one. The thread waits meanwhile, so that its name is still its own.
     pub fn count(&mut self, arch: u32, number: u32, tid: i32, args: [u64; 6]) {
+        let is_new = !self.places.contains_key(&(arch, number));
+        let (arch, number) = if is_new && self.calls.len() >= MOST { (0, OTHERS) } else { (arch, number) };
         if let Some(at) = self.places.get(&(arch, number)) {
             self.calls[*at].count += 1;
             return;
@@ -75,4 +84,18 @@ impl Tally {
 /// What [`Tally::encode`] wrote.
 fn decode(bytes: &[u8]) -> Result<Vec<Call>> {
     serde_json::from_slice(bytes).map_err(std::io::Error::other).at(|| "the recorder ended without a report")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_without_end_are_counted_together() {
+        let mut tally = Tally::default();
+        (0..2 * MOST as u32).for_each(|number| tally.count(7, number, 0, [0; 6]));
+        tally.count(7, 0, 0, [0; 6]);
+        assert_eq!((tally.distinct(), tally.total()), (MOST + 1, 2 * MOST as u64 + 1));
+        assert_eq!((tally.calls[MOST].number, tally.calls[MOST].count, tally.calls[0].count), (OTHERS, MOST as u64, 2));
+    }
 }

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::Call;
 use super::notes::{is_network, note};
+use super::{Call, OTHERS};
 use crate::concepts::seccomp::{call_count, call_of, native_name};
 use crate::style::{Column, Paint, Style, table};
 
@@ -34,7 +34,11 @@ impl Report {
     pub fn new(calls: Vec<Call>, method: &'static str, network_only: bool) -> Self {
         let row = |call: Call| {
             let (arch, name) = call_of(call.arch, call.number).unwrap_or(("unknown", None));
-            let name = name.map_or_else(|| format!("call {}", call.number), str::to_owned);
+            let name = match name {
+                Some(name) => name.to_owned(),
+                None if call.number == OTHERS => "others".into(),
+                None => format!("call {}", call.number),
+            };
             Row { arch, note: note(&name, &call.args), name, call }
         };
         let mut rows: Vec<Row> = calls.into_iter().map(row).filter(|row| !network_only || is_network(&row.name)).collect();

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::Seen;
 use crate::style::{Column, Paint, Style, table};
-use crate::workshop::observed::mounts::{Mount, parse};
-use crate::workshop::observed::shown;
+use crate::workshop::observed::mounts::Mount;
+use crate::workshop::observed::{Process, shown};
 
 /// File systems that hold files of the machine, and not the kernel's own view of something.
 const WITHOUT_FILES: [&str; 11] =
@@ -27,7 +27,7 @@ pub(super) struct Line {
 
 /// The table of a container.
 pub(super) fn lines(seen: &Seen) -> Vec<Line> {
-    let host = parse(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
+    let host = Process::own().and_then(|own| own.mounts()).unwrap_or_default();
     let table = seen.container.init.as_ref().and_then(|init| init.mounts()).unwrap_or_default();
     let line = |mount: Mount| {
         let host = on_host(&host, &mount);
@@ -89,6 +89,7 @@ pub fn json(seen: &Seen) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workshop::observed::mounts::parse;
 
     #[test]
     fn a_bind_mount_is_found_on_the_host() {
