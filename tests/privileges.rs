@@ -11,6 +11,7 @@ crate::tests![
     all if needs_everything;
     each_row_suffices_and_nothing_in_it_is_spare,
     who_only_looks_needs_no_write,
+    what_a_map_of_the_hosts_root_takes_is_said,
 ];
 
 /// cgroup v1, whose groups other rows would be about; setpriv(1); and every capability of the rows.
@@ -156,4 +157,17 @@ fn who_only_looks_needs_no_write() {
             .expect("run unshare");
         assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
+}
+
+fn what_a_map_of_the_hosts_root_takes_is_said() {
+    let mut b = Bundle::new(&["true"]);
+    map_ids(&mut b.config, 0, 65_536);
+    let run = b.write().command(["run", &b.id]);
+    let mut command = Command::new("setpriv");
+    command.arg("--bounding-set=-setfcap").arg(run.get_program()).args(run.get_args()).current_dir(b.path());
+    let done = Done::from(command.stdin(Stdio::null()).output().expect("run setpriv"));
+    assert!(done.code == 1 && done.err.contains("uid_map: operation not permitted"), "{done:?}");
+    assert!(done.err.contains("linux.uidMappings") && done.err.contains("CAP_SETFCAP"), "{done:?}");
+    b.assert_no_trace();
+    b.run().ok();
 }

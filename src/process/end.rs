@@ -42,8 +42,8 @@ pub fn signal(state: &State, signal: i32) -> Result<()> {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Err(gone()),
         sent => sent.at(|| format!("signal init of container {}", state.id))?,
     }
-    // v1 delivers not even SIGKILL to a frozen process.
-    if kill && cgroups::freezer(&state.cgroups)? == Freezer::Frozen {
+    // v1 delivers not even SIGKILL to a frozen process; v2 does.
+    if kill && state.cgroups.paths.contains_key("freezer") && cgroups::freezer(&state.cgroups)? == Freezer::Frozen {
         cgroups::freeze(&state.cgroups, Freezer::Thawed)?;
     }
     Ok(())

@@ -155,7 +155,8 @@ impl Probe {
         };
         let masked = ["/proc/kcore", "/proc/keys", "/proc/timer_list"].into_iter().filter(|p| Path::new(p).exists());
         // What the witness could not see, because the fault met itself, is null.
-        let [uid, gid, caps_seen, rlimits] = ["uid", "gid", "capabilities", "rlimits"].map(|key| &seen[key]);
+        let [uid, gid, caps_seen] = ["uid", "gid", "capabilities"].map(|key| &seen[key]);
+        let files = &seen["rlimits"]["RLIMIT_NOFILE"];
         let checks = [
             ("uid", uid, *uid == 1000 && seen["euid"] == 1000),
             ("gid", gid, *gid == 1000 && seen["egid"] == 1000),
@@ -169,7 +170,7 @@ impl Probe {
             ("no_new_privs", &seen["no_new_privs"], seen["no_new_privs"] == config["process"]["noNewPrivileges"]),
             ("seccomp", &seen["seccomp"], seen["seccomp"] == 2),
             ("oom_score_adj", &seen["oom_score_adj"], seen["oom_score_adj"] == 100),
-            ("rlimits", rlimits, rlimits["NOFILE"] == json!([64, 64]) || rlimits["RLIMIT_NOFILE"]["soft"] == 64),
+            ("rlimits", files, *files == json!({"soft": 64, "hard": 64})),
             ("hostname", &seen["hostname"], seen["hostname"] == "box"),
             ("cwd", &seen["cwd"], seen["cwd"] == "/tmp"),
             ("read-only root", &seen["mounts"], config["root"]["readonly"] == false || mounted("/", "ro") == Some(true)),

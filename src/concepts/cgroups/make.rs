@@ -199,7 +199,8 @@ fn lacks_controller(plan: &CgroupsPlan, index: usize) -> Result<bool> {
 }
 
 /// v2: a controller works in a group if the group above shares it out (`cgroup.subtree_control`). All that exist are shared,
-/// for their statistics; those that a limit of this group (number `index`) needs must be.
+/// for their statistics; those that a limit of this group (number `index`) needs must be. It stays so when the container is gone:
+/// taking a controller back takes its limits from all groups that were made beside ours meanwhile, without a word to their owners.
 fn enable(group: &Group, writes: &[Write], index: usize) -> Result<()> {
     let chain = group.chain();
     let above = std::iter::once(&group.mountpoint).chain(chain.iter().take(chain.len() - 1));

@@ -19,6 +19,7 @@ pub use newuidmap::grants;
 /// Bits of the capability sets (linux/capability.h).
 const CAP_SETGID: u8 = 6;
 const CAP_SETUID: u8 = 7;
+const CAP_SETFCAP: u8 = 31;
 
 /// Who writes a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,9 @@ pub struct UsersPlan {
     gid_writer: Writer,
     /// Without privilege, setgroups(2) must be denied before the kernel accepts a group from rrun.
     deny_setgroups: bool,
+    /// The host's root is in a map, which takes a capability that rrun lacks (Linux 5.12): a container whose root is the host's could
+    /// give files capabilities that count on the host.
+    lacks_setfcap: bool,
 }
 
 impl Maps {
@@ -92,7 +96,8 @@ impl Maps {
         let uid_writer = writer(&self.uid, host.euid, CAP_SETUID);
         let gid_writer = writer(&self.gid, host.egid, CAP_SETGID);
         let deny_setgroups = gid_writer == Writer::Ourselves && !may(CAP_SETGID);
-        UsersPlan { maps: self, uid_writer, gid_writer, deny_setgroups }
+        let lacks_setfcap = !may(CAP_SETFCAP) && self.uid.iter().any(|[_, outside, _]| *outside == 0);
+        UsersPlan { maps: self, uid_writer, gid_writer, deny_setgroups, lacks_setfcap }
     }
 }
 
@@ -132,7 +137,12 @@ pub fn apply_from_parent(plan: &UsersPlan, pid: i32) -> Result<()> {
     let put = |name: &str, text: String, field: &str| {
         let path = format!("/proc/{pid}/{name}");
         std::fs::write(&path, text).at(|| format!("write {path}")).map_err(|e| {
-            let hint = "each id must be one that rrun's own user namespace has, and none may be mapped twice";
+            let hint = match plan.lacks_setfcap {
+                true => {
+                    "id 0 of the host is in the map, which takes the capability CAP_SETFCAP; map another id, or give it to rrun"
+                }
+                false => "each id must be one that rrun's own user namespace has, and none may be mapped twice",
+            };
             e.code("E-IDMAP").config(field).hint(hint)
         })
     };
