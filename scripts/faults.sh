@@ -16,3 +16,4 @@ RRUN_STRESS=$((kills / 4)) cargo test --quiet --test blackbox -- faults::kills
 cargo test --quiet --test blackbox -- faults::steps
 cargo test --quiet --test blackbox -- faults::wrecks
 cargo test --quiet --test blackbox -- faults::frozen
+cargo test --quiet --test blackbox -- faults::rows

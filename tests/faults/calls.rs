@@ -10,7 +10,7 @@ use crate::support::*;
 crate::tests![all if needs_strace; a_failed_call_undoes_all_before_it];
 
 /// strace, and the right to trace.
-fn needs_strace() -> Option<&'static str> {
+pub(super) fn needs_strace() -> Option<&'static str> {
     let trial = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=getppid:error=EPERM:when=9", "/bin/true"];
     let works = Command::new("strace").args(trial).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
     needs_root().or((!works).then_some("needs strace(1) and the right to trace")).or_else(crate::fixtures::lacks_time_namespace)
@@ -59,7 +59,7 @@ const ERRORS: [&str; 4] = ["ENOMEM", "EPERM", "EIO", "EMFILE"];
 /// How often each call is made, by whichever process makes it most.
 fn counted(probe: &Probe) -> BTreeMap<String, usize> {
     let trace = probe.bundle.scratch("trace");
-    let mut command = traced(probe, &["-o", trace.to_str().expect("UTF-8")]);
+    let mut command = traced(probe, &["-o", trace.to_str().expect("UTF-8")], &["run", &probe.bundle.id]);
     let done: Done = command.output().expect("run strace").into();
     assert_eq!(probe.judge(&done), Ok(true), "without a fault: {done:?}");
     let mut by_process: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -79,9 +79,9 @@ fn counted(probe: &Probe) -> BTreeMap<String, usize> {
     most
 }
 
-/// `strace -f … rrun run …`
-fn traced(probe: &Probe, options: &[&str]) -> Command {
-    let run = probe.bundle.command(["run", &probe.bundle.id]);
+/// `strace -f … rrun WORDS…`
+pub(super) fn traced(probe: &Probe, options: &[&str], words: &[&str]) -> Command {
+    let run = probe.bundle.command(words.iter().copied());
     let mut command = Command::new("strace");
     command.args(["-f", "-qq"]).args(options).arg(run.get_program()).args(run.get_args());
     command.current_dir(Path::new(run.get_current_dir().expect("the bundle"))).stdin(Stdio::null());
@@ -102,7 +102,7 @@ fn a_failed_call_undoes_all_before_it() {
             let error = ERRORS[dice.below(ERRORS.len())];
             let trace = format!("trace={name}");
             let inject = format!("inject={name}:error={error}:when={at}");
-            let done = finish(traced(&probe, &["-o", "/dev/null", "-e", &trace, "-e", &inject]));
+            let done = finish(traced(&probe, &["-o", "/dev/null", "-e", &trace, "-e", &inject], &["run", &probe.bundle.id]));
             let what = format!("{kind:?}, {inject}");
             // The standard library looks at its streams before the program begins, and aborts if it cannot.
             let aborted = name == "poll" && (done.code, done.out.as_str(), done.err.trim()) == (134, "", "");

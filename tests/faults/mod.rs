@@ -1,12 +1,13 @@
 //! Faults: whatever fails, and at whatever instant, the program never runs half protected, and nothing is left behind.
 //!
-//! `steps` has each step of the plan fail, `calls` each system call, `kills` kills rrun at random instants, `frozen` stops what it
+//! `steps` has each step of the plan fail, `calls` each system call, `rows` each message of the handshake, `kills` kills rrun at random instants, `frozen` stops what it
 //! started, `wrecks` takes away what rrun stands on: disk, state, processes. All of it is more than a test run can take:
 //! scripts/faults.sh does it all.
 
 mod calls;
 mod frozen;
 mod kills;
+mod rows;
 mod steps;
 mod wrecks;
 
@@ -20,7 +21,10 @@ use crate::support::*;
 
 /// The tests of all parts.
 pub fn tests() -> Vec<Test> {
-    [calls::tests(), frozen::tests(), kills::tests(), steps::tests(), wrecks::tests()].into_iter().flatten().collect()
+    [calls::tests(), frozen::tests(), kills::tests(), rows::tests(), steps::tests(), wrecks::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// How often something random is done: `RRUN_STRESS` times, or as often as a test run can take.
