@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::table::{Lab, Need};
@@ -13,6 +14,9 @@ use crate::host::{self, Feature, Host};
 
 /// The file that marks a machine as one where labs may do what is dangerous elsewhere.
 const MARK: &str = "/etc/rrun-lab";
+
+/// File systems that have no disk below them: tmpfs, ramfs (linux/magic.h).
+const IN_MEMORY: [FsType; 2] = [TMPFS_MAGIC, FsType(0x8584_58f6)];
 
 /// The reason why this host cannot show the lab; `None` if it can. `dir` is where its directory would lie.
 pub fn lacking(lab: &Lab, host: &Host, lab_vm: bool, dir: &Path) -> Option<String> {
@@ -42,6 +46,13 @@ fn why_not(need: Need, host: &Host, dir: &Path) -> Option<String> {
         Need::TwoCpus => unless(
             std::thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             "there is one processor only: nothing to choose from",
+        ),
+        Need::Disk => unless(
+            statfs(dir).is_ok_and(|fs| !IN_MEMORY.contains(&fs.filesystem_type())),
+            &format!(
+                "{} lies in memory, and this is about what goes to the disk: set TMPDIR to a directory there",
+                dir.display()
+            ),
         ),
         Need::File(path) => unless(Path::new(path).exists(), &format!("{path} is missing: the kernel was built without it")),
     }

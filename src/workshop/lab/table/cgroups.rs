@@ -53,7 +53,7 @@ In both the neighbour lives on: the kernel looks for a victim in the group that 
 group it would look in the whole machine.
 Limit swap as well (memory.swap): a limit of memory alone makes a container slow, not small.",
         refs: &["cgroups(7), memory", "https://docs.kernel.org/admin-guide/cgroup-v2.html", "CIS Docker Benchmark 1.6.0: 5.11"],
-        needs: &[Need::Controller("memory")],
+        needs: &[Need::Controller("memory"), Need::Disk],
         danger: None,
         base: r#"[{"op": "replace", "path": "/mounts/7/options", "value": ["nosuid", "nodev", "mode=1777", "size=128m"]}]"#,
         switch: Switch::Patch(

@@ -127,7 +127,7 @@ What is good for speed is a channel between containers: who measures time can te
 one memory management is a bug in all containers: with Dirty COW (CVE-2016-5195) and Dirty Pipe (CVE-2022-0847) a
 process wrote into cached pages of files that it could only read.",
         refs: &["CVE-2016-5195", "CVE-2022-0847", "proc_pid_io(5)"],
-        needs: &[Need::File("/proc/self/io")],
+        needs: &[Need::File("/proc/self/io"), Need::Disk],
         danger: None,
         base: "[]",
         switch: Switch::None,
@@ -159,7 +159,7 @@ There is no switch: meminfo belongs to no namespace, and the limit to no cgroup 
 memory controller also counts dirty pages per group, so that a writer is slowed down first for its own.)
 So a neighbour that only writes makes your writes slow.",
         refs: &["proc_meminfo(5)", "https://docs.kernel.org/admin-guide/sysctl/vm.html"],
-        needs: &[],
+        needs: &[Need::Disk],
         danger: None,
         base: "[]",
         switch: Switch::None,

@@ -108,6 +108,8 @@ pub enum Need {
     Program(&'static str),
     /// Two processors.
     TwoCpus,
+    /// A directory for temporary files on a disk: what lies in memory is neither read from it nor written back.
+    Disk,
     /// This file or directory.
     File(&'static str),
 }

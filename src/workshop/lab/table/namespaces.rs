@@ -53,7 +53,8 @@ Databases, debuggers and the control ports of engines listen on 127.0.0.1 \"for 
 same network namespace. The abstract unix sockets (names that begin with @) belong to it as well.
 The lab starts a small web server on the host's 127.0.0.1.
 OFF  the container has no network namespace of its own: it sees the host's interfaces and reaches the server.
-ON   it has: the only interface is its own lo, and its 127.0.0.1 is another place.
+ON   it has: the only interface is its own lo, and its 127.0.0.1 is another place. (Where tunnels are built into the
+     kernel, each namespace has an idle one of each kind, too: sit0, tunl0.)
 The code that routes and filters is the same kernel's in both; what a namespace has of its own is the state:
 interfaces, addresses, routes, rules, connections.",
         refs: &["network_namespaces(7)", "unix(7)", "CVE-2020-15257", "CIS Docker Benchmark 1.6.0: 5.10"],
