@@ -1,8 +1,8 @@
 //! Times container runtimes beside each other and prints the tables of docs/performance.md: `bench table|scale ROUNDS DIR NAME=PATH…`.
 //!
-//! DIR holds the fixtures. Rounds are interleaved (A B C A B C), so that a drift of the machine hits all alike; a row gives
-//! the minimum, the median, and the ratio of its median to that of the first runtime that is not rrun. CPU time is that of
-//! all processes that were waited for. `floor` names the program that does the kernel's work alone (floor.c).
+//! DIR holds the fixtures. Rounds are interleaved (A B C A B C), so that a drift of the machine hits all alike; a cell gives
+//! the median in milliseconds, and its ratio to that of the first runtime that is not rrun. CPU time is that of all processes
+//! that were waited for. `floor` names the program that does the kernel's work alone (floor.c).
 
 #![allow(clippy::print_stdout, reason = "its table is its output")]
 
@@ -51,25 +51,30 @@ fn main() {
 }
 
 fn table(bench: &Bench) {
-    println!("{:<10} {:<7} {:>9} {:>9} {:>7} {:>9} {:>7}", "workload", "", "min ms", "median", "ratio", "CPU ms", "ratio");
-    bench.compare("run", bench.rounds, Bench::run);
-    bench.compare("cycle", bench.rounds, |b, r| if r.is_floor() { None } else { b.cycle(r) });
+    line("", bench.runtimes.iter().map(|r| r.name.clone()));
+    line("---", bench.runtimes.iter().map(|_| "---".to_owned()));
+    bench.compare("`run`", bench.rounds, Bench::run);
+    bench.compare("create, start, delete", bench.rounds, |b, r| if r.is_floor() { None } else { b.cycle(r) });
     for runtime in bench.runtimes.iter().filter(|r| !r.is_floor()) {
         runtime.call(&["run", "--detach", "--bundle", text(&bench.stays), &runtime.stays()]);
     }
-    bench.compare("exec", bench.rounds, |_, r| if r.is_floor() { None } else { Some(r.call(&["exec", &r.stays(), "true"])) });
+    bench.compare("`exec`", bench.rounds, |_, r| if r.is_floor() { None } else { Some(r.call(&["exec", &r.stays(), "true"])) });
     for runtime in bench.runtimes.iter().filter(|r| !r.is_floor()) {
         runtime.call(&["delete", "--force", &runtime.stays()]);
     }
-    bench.compare("parallel", bench.rounds.div_ceil(8).max(3), |b, r| if r.is_floor() { None } else { Some(b.parallel(r)) });
-    println!();
-    println!("{:<10} {:>9} {:>11} {:>12} {:>10}", "", "syscalls", "peak KiB", "least memory", "binary KiB");
-    for runtime in &bench.runtimes {
-        let calls = bench.system_calls(runtime).map_or("-".to_owned(), |n| n.to_string());
-        let least = if runtime.is_floor() { "-".to_owned() } else { bench.least_memory(runtime) };
-        let size = fs::metadata(&runtime.path).map_or(0, |m| m.len() / 1024);
-        println!("{:<10} {calls:>9} {:>11} {least:>12} {size:>10}", runtime.name, bench.peak_of(runtime));
-    }
+    let few = bench.rounds.div_ceil(8).max(3);
+    bench.compare("32 runs, 4 at a time", few, |b, r| if r.is_floor() { None } else { Some(b.parallel(r)) });
+    let each = |what: &str, of: &dyn Fn(&Runtime) -> String| line(what, bench.runtimes.iter().map(of));
+    each("system calls of one `run`, all processes", &|r| bench.system_calls(r).map_or(String::new(), |n| n.to_string()));
+    each("peak resident size, KiB", &|r| bench.peak_of(r));
+    // The floor reads no config, and so no limit.
+    each("smallest memory limit that suffices, KiB", &|r| if r.is_floor() { String::new() } else { bench.least_memory(r) });
+    each("binary without its libraries, KiB", &|r| fs::metadata(&r.path).map_or(0, |m| m.len() / 1024).to_string());
+}
+
+/// A line of a table in Markdown.
+fn line(what: &str, cells: impl Iterator<Item = String>) {
+    println!("| {what} | {} |", cells.collect::<Vec<_>>().join(" | "));
 }
 
 impl Bench {
@@ -98,7 +103,7 @@ impl Bench {
         runtime.command(&runtime.run_args(bundle)).stderr(Stdio::inherit()).status().expect("start it").success()
     }
 
-    /// Prints one row per runtime. `None`: it has no part in this.
+    /// Prints two lines, of wall and of CPU time. `None`: it has no part in this.
     fn compare(&self, workload: &str, rounds: usize, act: impl Fn(&Self, &Runtime) -> Option<Sample>) {
         let mut rows: Vec<Vec<Sample>> = self.runtimes.iter().map(|_| vec![]).collect();
         for _ in 0..rounds {
@@ -106,19 +111,15 @@ impl Bench {
                 row.extend(act(self, runtime));
             }
         }
-        // Without a peer, everything is compared with itself.
-        let base = (0..rows.len()).find(|i| !self.runtimes[*i].is_ours() && !rows[*i].is_empty()).map(|i| rows[i].clone());
-        for (runtime, row) in self.runtimes.iter().zip(&rows).filter(|(_, row)| !row.is_empty()) {
-            let ratio = |of: fn(&Sample) -> f64| base.as_ref().map_or(1.0, |base| median(row, of) / median(base, of));
-            let least = row.iter().map(|s| s.wall).fold(f64::INFINITY, f64::min);
-            println!(
-                "{workload:<10} {:<7} {least:>9.2} {:>9.2} {:>7.2} {:>9.2} {:>7.2}",
-                runtime.name,
-                median(row, |s| s.wall),
-                ratio(|s| s.wall),
-                median(row, |s| s.cpu),
-                ratio(|s| s.cpu),
-            );
+        let base = (0..rows.len()).find(|i| !self.runtimes[*i].is_ours() && !rows[*i].is_empty()).map(|i| &rows[i]);
+        let times: [(&str, fn(&Sample) -> f64); 2] = [("wall", |s| s.wall), ("CPU", |s| s.cpu)];
+        for (name, of) in times {
+            let cell = |row: &Vec<Sample>| match (row.is_empty(), base) {
+                (true, _) => String::new(),
+                (false, None) => format!("{:.2}", median(row, of)),
+                (false, Some(base)) => format!("{:.2} = {:.2}", median(row, of), median(row, of) / median(base, of)),
+            };
+            line(&format!("{workload}, {name}, ms"), rows.iter().map(cell));
         }
     }
 
@@ -190,7 +191,7 @@ impl Bench {
                 done
             })
         };
-        KIB.iter().find(runs).map_or("more".to_owned(), |kib| format!("{kib} KiB"))
+        KIB.iter().find(runs).map_or("more".to_owned(), u64::to_string)
     }
 }
 

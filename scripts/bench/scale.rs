@@ -18,7 +18,7 @@ const LAYERS: usize = 200;
 
 /// Prints all rows.
 pub fn report(bench: &Bench) {
-    println!("{:<28} {:<7} {:>9} {:>9} {:>7}", "", "", "before", "after", "growth");
+    println!("| | | before, ms | after, ms | growth |\n|---|---|---|---|---|");
     let beside = |name: &str| bench.short.with_file_name(name);
     let many = variant(&bench.short, &beside("many"), |config| {
         let args: Vec<String> = (0..2000).map(|n| format!("argument-{n}")).collect();
@@ -66,7 +66,7 @@ impl Bench {
 
 fn row(what: &str, runtime: &Runtime, before: &[Sample], after: &[Sample]) {
     let (before, after) = (median(before, |s| s.wall), median(after, |s| s.wall));
-    println!("{what:<28} {:<7} {before:>9.2} {after:>9.2} {:>7.2}", runtime.name, after / before);
+    println!("| {what} | {} | {before:.2} | {after:.2} | {:.2} |", runtime.name, after / before);
 }
 
 /// Layers are rrun's own.
@@ -142,8 +142,8 @@ fn alive(bench: &Bench) {
     ];
     for (what, args) in calls {
         let times: Vec<Sample> = (0..bench.rounds).map(|_| rrun.call(args)).collect();
-        println!("{what:<28} {:<7} {:>9} {:>9.2}", rrun.name, "", median(&times, |s| s.wall));
+        println!("| `{what}` among them | {} | | {:.2} | |", rrun.name, median(&times, |s| s.wall));
     }
     let gone = timed(|| ids.iter().for_each(|id| rrun.checked(&["delete", "--force", id])));
-    println!("{:<28} {:<7} {:>9} {:>9.2}", "delete, each", rrun.name, "", gone.wall / ALIVE as f64);
+    println!("| `delete --force`, each | {} | | {:.2} | |", rrun.name, gone.wall / ALIVE as f64);
 }
