@@ -94,7 +94,8 @@ pub fn mount_table() -> Result<String> {
     use std::io::Read;
     let at = || "read /proc/self/mountinfo";
     let mut bytes = Vec::with_capacity(8192);
-    std::fs::File::open("/proc/self/mountinfo").at(at)?.read_to_end(&mut bytes).at(at)?;
+    // Not File's own way to read to the end, which asks for a size that procfs does not know.
+    std::fs::File::open("/proc/self/mountinfo").at(at)?.take(u64::MAX).read_to_end(&mut bytes).at(at)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
@@ -177,7 +178,12 @@ pub struct Own {
     pub capabilities: Capabilities,
     /// The signals that it ignores, which stay ignored in a program: bit n-1 stands for signal n.
     pub ignored_signals: u64,
+    /// Whether it is known to be in the initial user namespace.
+    pub initial_user_namespace: bool,
 }
+
+/// The inode of the initial user namespace (`PROC_USER_INIT_INO`, linux/nsfs.h).
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 impl Own {
     /// Asks the kernel about the calling process.
@@ -185,7 +191,9 @@ impl Own {
         let status = OwnStatus::ask().at(|| "read /proc/self/status")?;
         let last = crate::sys::credentials::last_capability();
         let capabilities = Capabilities { bounding: status.bounding, permitted: status.permitted, last };
-        Ok(Self { capabilities, ignored_signals: status.ignored })
+        let namespace = nix::sys::stat::stat("/proc/self/ns/user").map(|s| s.st_ino);
+        let initial_user_namespace = namespace == Ok(INITIAL_USER_NAMESPACE);
+        Ok(Self { capabilities, ignored_signals: status.ignored, initial_user_namespace })
     }
 }
 

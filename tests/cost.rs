@@ -1,5 +1,5 @@
-//! What a start costs, where that can be counted and does not depend on the machine's mood: system calls, and the binary's
-//! size. Times are printed by scripts/bench.sh and fail no test.
+//! What a start costs, where that can be counted and does not depend on the machine's mood: system calls, the binary's size,
+//! and how much of it is resident. Times are printed by scripts/bench.sh and fail no test.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ crate::tests![
     run_makes_few_system_calls if lacks_strace,
     exec_makes_few_system_calls if lacks_strace,
     the_release_binary_is_small if lacks_release,
+    little_of_the_release_is_resident if lacks_laid_out_release,
 ];
 
 fn lacks_strace() -> Option<&'static str> {
@@ -59,7 +60,7 @@ fn run_makes_few_system_calls() {
     let run = ["run", b.id.as_str()];
     // The first makes the state root.
     b.rrun(run).ok();
-    at_most(445 + 10 * hierarchies(), calls(&b, &run));
+    at_most(422 + 10 * hierarchies(), calls(&b, &run));
     b.assert_no_trace();
 }
 
@@ -67,7 +68,7 @@ fn exec_makes_few_system_calls() {
     let mut b = engine();
     b.config["process"]["args"] = Value::from(vec!["sleep", "1000"]);
     b.run_detached();
-    at_most(240 + 2 * hierarchies(), calls(&b, &["exec", &b.id, "true"]));
+    at_most(212 + 2 * hierarchies(), calls(&b, &["exec", &b.id, "true"]));
     b.rrun(["delete", "--force", &b.id]).ok();
 }
 
@@ -87,4 +88,28 @@ fn lacks_release() -> Option<&'static str> {
 fn the_release_binary_is_small() {
     let size = release().expect("asked before").len();
     assert!(size <= 4 << 20, "{} KiB: see docs/performance.md for what was paid for what", size >> 10);
+}
+
+/// Only there does the linker lay side by side what a start runs (build.rs).
+fn lacks_laid_out_release() -> Option<&'static str> {
+    let laid_out = cfg!(all(target_arch = "x86_64", target_env = "gnu"));
+    needs_root().or(lacks_release()).or((!laid_out).then_some("needs x86-64 and glibc"))
+}
+
+fn little_of_the_release_is_resident() {
+    let mut b = engine();
+    b.config["process"]["args"] = Value::from(vec!["sleep", "1000"]);
+    b.write();
+    let release = rrun_path().parent().and_then(Path::parent).expect("target").join("release/rrun");
+    let command = b.command(["run", b.id.as_str()]);
+    let mut run = Command::new(release);
+    run.args(command.get_args()).current_dir(b.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut run = run.spawn().expect("start rrun");
+    wait_until("running", || b.rrun(["state", &b.id]).out.contains("running"));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).expect("status");
+    b.rrun(["delete", "--force", &b.id]).ok();
+    run.wait().expect("the end of rrun");
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("VmHWM");
+    let peak: usize = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(peak <= 2600, "{peak} KiB: what a start runs lies scattered again; scripts/hot.sh gathers it");
 }

@@ -40,6 +40,9 @@ struct Sample {
     cpu: f64,
 }
 
+/// One of a sample's two times.
+type Time = fn(&Sample) -> f64;
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -112,7 +115,7 @@ impl Bench {
             }
         }
         let base = (0..rows.len()).find(|i| !self.runtimes[*i].is_ours() && !rows[*i].is_empty()).map(|i| &rows[i]);
-        let times: [(&str, fn(&Sample) -> f64); 2] = [("wall", |s| s.wall), ("CPU", |s| s.cpu)];
+        let times: [(&str, Time); 2] = [("wall", |s| s.wall), ("CPU", |s| s.cpu)];
         for (name, of) in times {
             let cell = |row: &Vec<Sample>| match (row.is_empty(), base) {
                 (true, _) => String::new(),

@@ -134,6 +134,16 @@ fn set_limits(plan: &LimitsPlan, pid: i32) -> Result<()> {
 }
 
 impl LimitsPlan {
+    /// Whether [`apply`] writes to /proc.
+    pub fn sets_score(&self) -> bool {
+        self.oom_score_adj.is_some() && !self.outside && !self.early
+    }
+
+    /// Whether [`apply_from_parent`] has something to do.
+    pub fn is_set_outside(&self) -> bool {
+        self.outside && (self.oom_score_adj.is_some() || !self.limits.is_empty())
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         let value = |v: u64| if v == u64::MAX { "unlimited".to_owned() } else { v.to_string() };

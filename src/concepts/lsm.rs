@@ -10,7 +10,7 @@
 
 use std::ffi::{CStr, CString};
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Process};
 
 use crate::error::{At, Error, Result};
 use crate::host::SecurityModules;
@@ -35,12 +35,16 @@ pub struct LsmPlan {
 
 /// Decides them; a label whose module the kernel lacks is an error. `keyring` names the new session keyring (`_ses.ID`, so
 /// that `exec` finds it), if any. `modules` ([`SecurityModules::ask`]) is asked only if there is a label.
-pub fn plan(spec: &Spec, keyring: Option<&str>, modules: impl FnOnce() -> SecurityModules) -> Result<LsmPlan> {
-    let process = spec.process().as_ref();
+pub fn plan(
+    linux: Option<&Linux>,
+    process: Option<&Process>,
+    keyring: Option<&str>,
+    modules: impl FnOnce() -> SecurityModules,
+) -> Result<LsmPlan> {
     let label = |text: Option<&String>| text.filter(|t| !t.is_empty()).cloned();
     let apparmor = label(process.and_then(|p| p.apparmor_profile().as_ref()));
     let selinux = label(process.and_then(|p| p.selinux_label().as_ref()));
-    let mounts = label(spec.linux().as_ref().and_then(|l| l.mount_label().as_ref()));
+    let mounts = label(linux.and_then(|l| l.mount_label().as_ref()));
     if apparmor.is_some() || selinux.is_some() || mounts.is_some() {
         let modules = modules();
         if apparmor.is_some() && !modules.apparmor {
@@ -57,7 +61,7 @@ pub fn plan(spec: &Spec, keyring: Option<&str>, modules: impl FnOnce() -> Securi
         }
     }
     // A user namespace has its own keys of its own users: exec's caller is "other" there.
-    let search = if has_user_namespace(spec) { OTHERS_MAY_SEARCH } else { OWNER_MAY_SEARCH };
+    let search = if has_user_namespace(linux) { OTHERS_MAY_SEARCH } else { OWNER_MAY_SEARCH };
     let keyring = match keyring {
         Some(name) => Some((CString::new(name).map_err(|_| Error::new("keyring name contains NUL"))?, search)),
         None => None,
@@ -140,12 +144,17 @@ fn write(proc: &ProcFs, path: &CStr, text: &[u8]) -> Result<()> {
     proc.write(path, text).at(|| format!("write `/proc/{}`", path.to_string_lossy()))
 }
 
-fn has_user_namespace(spec: &Spec) -> bool {
-    let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref());
+fn has_user_namespace(linux: Option<&Linux>) -> bool {
+    let namespaces = linux.and_then(|l| l.namespaces().as_ref());
     namespaces.into_iter().flatten().any(|n| n.typ() == LinuxNamespaceType::User)
 }
 
 impl LsmPlan {
+    /// Whether something is to be written to /proc.
+    pub fn has_labels(&self) -> bool {
+        self.apparmor.is_some() || self.selinux.is_some()
+    }
+
     /// The keyring's line of `rrun plan`.
     pub fn describe_keyring(&self) -> Vec<String> {
         self.keyring.iter().map(|_| "join a session keyring of its own".to_owned()).collect()
@@ -161,13 +170,16 @@ impl LsmPlan {
 
 #[cfg(test)]
 mod tests {
+    use oci_spec::runtime::Spec;
+
     use super::*;
 
     fn decide(process: serde_json::Value, linux: serde_json::Value, modules: SecurityModules) -> Result<LsmPlan> {
         let mut spec = serde_json::json!({"ociVersion": "1.2.0", "linux": linux});
         spec["process"] = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/"});
         spec["process"].as_object_mut().expect("an object").extend(process.as_object().expect("an object").clone());
-        plan(&serde_json::from_value(spec).expect("a spec"), Some("_ses.x"), || modules)
+        let spec: Spec = serde_json::from_value(spec).expect("a spec");
+        plan(spec.linux().as_ref(), spec.process().as_ref(), Some("_ses.x"), || modules)
     }
 
     #[test]
@@ -192,8 +204,7 @@ mod tests {
 
     #[test]
     fn modules_are_not_asked_without_a_label() {
-        let spec = serde_json::from_value(serde_json::json!({"ociVersion": "1.2.0"})).expect("a spec");
-        let plan = plan(&spec, None, || panic!("asked")).expect("a plan");
+        let plan = plan(None, None, None, || panic!("asked")).expect("a plan");
         assert_eq!(plan, LsmPlan::default());
     }
 

@@ -77,6 +77,11 @@ pub fn apply(plan: &SysctlPlan, proc: &ProcFs) -> Result<()> {
 }
 
 impl SysctlPlan {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The lines of `rrun plan`.
     pub fn describe(&self) -> Vec<String> {
         self.entries.iter().map(|e| format!("write {:?} to /proc/{}", e.value, e.path.to_string_lossy())).collect()

@@ -25,7 +25,7 @@ impl Plan {
             Step::CgroupNamespace => when(self.namespaces.cgroup, "unshare cgroup namespace"),
             Step::Session => vec!["setsid".to_owned()],
             Step::Keyring => self.process.lsm.describe_keyring(),
-            Step::Procfs => vec!["open a private procfs".to_owned()],
+            Step::Procfs => when(self.needs_procfs(), "open a private procfs"),
             Step::EnterTime => when(self.namespaces.time_offsets.is_some(), "enter the time namespace"),
             Step::Time => {
                 self.namespaces.time_offsets.iter().flat_map(|t| t.lines()).map(|l| format!("offset clock {l}")).collect()

@@ -51,10 +51,8 @@ pub fn make(request: ExecRequest, warnings: &mut Warnings) -> Result<ExecPlan> {
     let mut stdio = stdio::plan(process, request.name, request.foreground, request.console_socket, request.preserve_fds, 0)?;
     stdio.host_uid = users::host_uid(spec, stdio.uid);
     let keyring = (!state.no_new_keyring).then(|| format!("_ses.{}", state.id));
-    let mut spec = spec.clone();
-    spec.set_process(Some(process.clone()));
     let affinity = scheduling::affinity(process)?;
-    let process = plan_process(&spec, process, keyring.as_deref(), Own::ask()?, mapped, &stdio, warnings)?;
+    let process = plan_process(spec, process, keyring.as_deref(), Own::ask()?, mapped, &stdio, warnings)?;
     Ok(ExecPlan { process, stdio, namespaces: flags(state), affinity })
 }
 

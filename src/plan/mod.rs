@@ -104,6 +104,8 @@ pub struct Plan {
 pub struct ProcessPlan {
     /// Signals that rrun ignores and the program must not: bit n-1 stands for signal n.
     pub ignored_signals: u64,
+    /// Whether it is, or may be, in a user namespace in which nobody may drop a group.
+    pub groups_may_stay: bool,
     /// Ids, arguments, environment, working directory.
     pub identity: identity::IdentityPlan,
     /// Capability sets.
@@ -194,18 +196,31 @@ fn plan_process(
     let available = if user_namespace { own.capabilities.in_user_namespace() } else { own.capabilities };
     let plan = ProcessPlan {
         ignored_signals: own.ignored_signals,
+        groups_may_stay: user_namespace || !own.initial_user_namespace,
         identity: identity::plan(process, stdio::environment(stdio))?,
         capabilities: capabilities::plan(process, &available, warnings)?,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
         limits: limits::plan(process, user_namespace, &own.capabilities)?,
-        scheduling: scheduling::plan(spec)?,
-        lsm: lsm::plan(spec, keyring, SecurityModules::ask)?,
+        scheduling: scheduling::plan(process, spec.linux().as_ref())?,
+        lsm: lsm::plan(spec.linux().as_ref(), Some(process), keyring, SecurityModules::ask)?,
         seccomp: profile.map(|p| seccomp::plan(p, warnings)).transpose()?,
     };
     plan.check_filter().map(|()| plan)
 }
 
+impl ProcessPlan {
+    /// Whether something about the process is written to /proc, or may have to be asked there.
+    pub fn needs_procfs(&self) -> bool {
+        self.groups_may_stay || self.lsm.has_labels() || self.limits.sets_score()
+    }
+}
+
 impl Plan {
+    /// Whether init needs a procfs of its own. Most need none, and one that is made must be closed again, which waits.
+    pub fn needs_procfs(&self) -> bool {
+        self.gated || self.namespaces.time_offsets.is_some() || !self.sysctl.is_empty() || self.process.needs_procfs()
+    }
+
     /// Whether init can do nothing before the parent has done its part.
     pub fn needs_parent(&self) -> bool {
         self.writes_of_init() || self.cgroups.needs_pid()

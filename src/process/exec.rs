@@ -4,13 +4,12 @@
 //! reach from its first moment (not dumpable), holds no handle of the host, and looks at the image only after it is inside.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::announce::Announce;
-use super::end::end_unknown;
 use super::foreground::Foreground;
 use super::handshake::{Channel, Msg};
-use super::init::{become_program, fail, ready, take_attributes, take_terminal};
+use super::init::{become_program, fail, open_procfs, take_attributes, take_terminal};
 use super::joiner;
 use super::laps::Laps;
 use super::stdio::{self, Stdio};
@@ -21,7 +20,6 @@ use crate::plan::exec::ExecPlan;
 use crate::state::{State, Status};
 use crate::sys::fd::close_copy;
 use crate::sys::process::{Cloned, clone3, pidfd_signal, prctl, setns};
-use crate::sys::procfs::ProcFs;
 use crate::sys::resolve::Root;
 
 /// A process that runs in the container.
@@ -37,6 +35,13 @@ pub struct Executed {
 
 /// Kills the newcomer unless it became the program.
 struct Undo(Option<OwnedFd>);
+
+impl Undo {
+    /// Its handle.
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.0.as_ref().expect("held until the end").as_fd()
+    }
+}
 
 impl Drop for Undo {
     fn drop(&mut self) {
@@ -72,6 +77,7 @@ pub fn exec(
         // The newcomer is born with it, and keeps it until it is in the container's groups.
         scheduling::apply_affinity(initial, 0)?;
     }
+    let asks = needs_answer(plan, state, tell);
     let group = join.v2.take();
     let cloned = laps.step(Step::Clone, || {
         let cgroup = group.as_ref().filter(|_| !by_joiner).map(|g| g.as_fd());
@@ -90,27 +96,25 @@ pub fn exec(
             } else {
                 drop(group);
             }
-            inside(plan, inner, Way { init, join, entered, root }, &stdio, laps)
+            inside(plan, inner, Way { init, join, entered, root }, &stdio, asks, laps)
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop((inner, join, group, root));
     let (pidfd, pid) = if by_joiner { joiner::take_over(&channel, pidfd)? } else { (pidfd, pid) };
-    let mut undo = Undo(Some(pidfd.try_clone().at(|| "duplicate a pidfd").inspect_err(|_| end_unknown(pidfd.as_fd()))?));
+    let mut undo = Undo(Some(pidfd));
     if pid_flag != 0 && !by_joiner {
         setns(own.as_fd(), pid_flag).at(|| "return to the own PID namespace")?;
     }
     state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
-    let mut master = converse(plan, &channel, state, pid)?;
-    if let (Some(terminal), Some(_)) = (&master, &plan.stdio.console_socket) {
-        stdio::hand_over(&plan.stdio, &stdio, terminal.as_fd())?;
-        master = None;
-    }
+    let master = hand_over(plan, &stdio, converse(plan, &channel, state, pid)?)?;
     // While the program can still be kept from running: a socket that is not there is an error.
-    tell.pidfd("setns", pidfd.as_fd())?;
+    tell.pidfd("setns", undo.pidfd())?;
     tell.story(|| plan.process.story_of_exec(plan.namespaces.count_ones(), state.pid));
-    channel.send(&Msg::Go(vec![]), None)?;
+    if asks {
+        channel.send(&Msg::Go(vec![]), None)?;
+    }
     match channel.receive()? {
         None => {}
         Some((Msg::Failed(e), _)) => return Err(e.context("unable to start container process")),
@@ -118,7 +122,7 @@ pub fn exec(
     }
     // Only now: an engine knows a failed exec by the absence of its pid file.
     tell.pid(pid)?;
-    undo.0 = None;
+    let pidfd = undo.0.take().expect("held until here");
     Ok(Executed { pid, pidfd, master, stdio })
 }
 
@@ -192,10 +196,31 @@ struct Way<'a> {
     root: Option<OwnedFd>,
 }
 
-/// Inside: the short list.
-fn inside(plan: &mut ExecPlan, channel: Channel, way: Way, stdio: &Stdio, laps: &Laps) -> ! {
-    let made = enter(plan, &channel, way, stdio, laps);
-    let program = made.and_then(|program| ready(&channel).map(|_| program)).unwrap_or_else(|e| fail(&channel, e));
+/// Sends the terminal's master to the console socket, if there is one; else it is kept.
+fn hand_over(plan: &ExecPlan, stdio: &Stdio, master: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
+    match (&master, &plan.stdio.console_socket) {
+        (Some(terminal), Some(_)) => stdio::hand_over(&plan.stdio, stdio, terminal.as_fd()).map(|()| None),
+        _ => Ok(master),
+    }
+}
+
+/// Whether the parent has something to do, or to refuse, when the newcomer is ready but for its program. If not, the newcomer
+/// need not wait for it.
+fn needs_answer(plan: &ExecPlan, state: &State, tell: &Announce) -> bool {
+    state.rdt.is_some()
+        || plan.process.limits.is_set_outside()
+        || plan.stdio.console_socket.is_some()
+        || tell.pidfd_socket.is_some()
+        || tell.narrate
+}
+
+/// Inside: the short list. `asks`: see [`needs_answer`].
+fn inside(plan: &mut ExecPlan, channel: Channel, way: Way, stdio: &Stdio, asks: bool, laps: &Laps) -> ! {
+    let made = enter(plan, &channel, way, stdio, laps).and_then(|program| {
+        channel.send(&Msg::Ready, None)?;
+        if asks { channel.wait_go().map(|_| program) } else { Ok(program) }
+    });
+    let program = made.unwrap_or_else(|e| fail(&channel, e));
     let Err(error) = become_program(&plan.process, &channel, &program, laps);
     fail(&channel, error)
 }
@@ -232,7 +257,7 @@ fn enter(plan: &mut ExecPlan, channel: &Channel, way: Way, stdio: &Stdio, laps: 
     }
     prctl(libc::PR_SET_DUMPABLE, 0, 0, 0).at(|| "prctl PR_SET_DUMPABLE")?;
     step(Step::Session, &mut || nix::unistd::setsid().map(drop).at(|| "setsid"))?;
-    let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
+    let proc = open_procfs(plan.process.needs_procfs(), laps)?;
     step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
     step(Step::Terminal, &mut || {
         let root = Root::new(crate::host::host_directory("/".as_ref())?);

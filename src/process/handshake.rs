@@ -7,7 +7,7 @@
 //! | init   | `Terminal` + master       | the parent keeps it or sends it to the console socket    | it exists only inside the container's devpts   |
 //! | init   | `Namespaces`              | the parent moves devices, runs hooks, answers `Go`       | namespaces are there, the pivot is not         |
 //! | init   | `SeccompFd` + listener    | the parent passes it on, answers `Go`                    | from here init obeys the profile               |
-//! | init   | `Ready`                   | the parent writes state and pid file, answers `Go`       | the program was found: ENOENT is create's error |
+//! | init   | `Ready`                   | the parent writes state and pid file, answers `Go` (`exec`: only if something is left to do) | the program was found: ENOENT is create's error |
 //! | any    | `Failed`                  | the parent reports it, kills, undoes                     | one voice: the child never prints              |
 //! | any    | end of the stream         | after `Ready`: the program runs; before: init died       | the sockets close by themselves on execve      |
 //!

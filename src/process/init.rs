@@ -95,7 +95,7 @@ pub(super) fn fail(channel: &Channel, error: Error) -> ! {
     exit_now(1)
 }
 
-pub(super) fn ready(channel: &Channel) -> Result<Vec<u8>> {
+fn ready(channel: &Channel) -> Result<Vec<u8>> {
     channel.send(&Msg::Ready, None)?;
     channel.wait_go()
 }
@@ -139,7 +139,7 @@ fn prepare(
     step(Step::CgroupNamespace, &mut || namespaces::apply_cgroup(&plan.namespaces))?;
     // The caller's terminal must not stay the controlling one (TIOCSTI types into it).
     step(Step::Session, &mut || nix::unistd::setsid().map(drop).at(|| "setsid"))?;
-    let proc = laps.step(Step::Procfs, || ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")))?;
+    let proc = open_procfs(plan.needs_procfs(), laps)?;
     step(Step::Keyring, &mut || lsm::apply_keyring(&plan.process.lsm, &proc))?;
     step(Step::EnterTime, &mut || namespaces::apply_time(&plan.namespaces, &proc))?;
     let mut tree = match (rest.tree, &plan.layers) {
@@ -176,6 +176,14 @@ fn prepare(
     let gate = rest.fifo.map(|fifo| gate::approach(fifo, &proc)).transpose()?;
     let program = take_attributes(&mut plan.process, &plan.stdio, channel, &proc, laps)?;
     Ok((gate, program))
+}
+
+/// The private procfs of a process that needs one.
+pub(super) fn open_procfs(needed: bool, laps: &Laps) -> Result<ProcFs> {
+    laps.step(Step::Procfs, || match needed {
+        true => ProcFs::open().at(|| "open a private procfs").map_err(|e| e.code("E-PROC")),
+        false => Ok(ProcFs::none()),
+    })
 }
 
 /// The attributes of the process, and its program: what `create` and `exec` share.

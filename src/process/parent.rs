@@ -133,6 +133,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
     (state.pid, state.start_time) = (pid, start_time(pid).unwrap_or(0));
     state.rdt.iter().try_for_each(|class| rdt::join(class, pid))?;
     stdio::close_inside(&mut stdio);
+    // Written while init works, if it can be known by now; seen only when init is ready: nobody may enter a container half made.
+    let staged = undo.dir.as_ref().filter(|_| !plan.needs_parent()).map(|dir| dir.stage(&state)).transpose()?.is_some();
     let master = converse(plan, &channel, &mut state, pid, &pidfd, laps)?;
     let master = match master {
         Some(master) if plan.stdio.console_socket.is_some() => {
@@ -142,7 +144,8 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         master => master,
     };
     laps.step(Step::Created, || {
-        save(&undo, &state)?;
+        let commit = || undo.dir.iter().try_for_each(|dir| dir.commit(&state));
+        if staged { commit() } else { save(&undo, &state) }?;
         undo.pid_file = tell.pid_file.clone();
         tell.pid(pid)?;
         tell.pidfd("standard", pidfd.as_fd())

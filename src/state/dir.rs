@@ -210,16 +210,25 @@ impl StateDir {
 
     /// Writes both files, each by rename: rrun.json, and (once there is a process to speak of) state.json.
     pub fn save(&self, state: &State) -> Result<()> {
-        self.replace("rrun.json", &files::own(state))?;
-        if state.pid != 0 { self.replace("state.json", &files::like_runc(state)) } else { Ok(()) }
+        self.stage(state)?;
+        self.commit(state)
     }
 
-    /// One file, replaced in one step. Without fsync: a state that a crash of the machine loses speaks of processes that the
-    /// crash ended too.
-    fn replace(&self, name: &str, text: &[u8]) -> Result<()> {
-        let new = format!(".{name}.new");
-        self.write(&new, text)?;
-        renameat(&self.dir, new.as_str(), &self.dir, name).at(|| format!("write {}", self.path.join(name).display()))
+    /// The first half of [`StateDir::save`]: writes what is not yet to be seen. Without fsync: a state that a crash of the
+    /// machine loses speaks of processes that the crash ended too.
+    pub fn stage(&self, state: &State) -> Result<()> {
+        self.write(&new("rrun.json"), &files::own(state))?;
+        if state.pid != 0 { self.write(&new("state.json"), &files::like_runc(state)) } else { Ok(()) }
+    }
+
+    /// The second half: from here it holds, each file replaced in one step.
+    pub fn commit(&self, state: &State) -> Result<()> {
+        let names: &[&str] = if state.pid != 0 { &["rrun.json", "state.json"] } else { &["rrun.json"] };
+        for name in names {
+            renameat(&self.dir, new(name).as_str(), &self.dir, *name)
+                .at(|| format!("write {}", self.path.join(name).display()))?;
+        }
+        Ok(())
     }
 
     fn write(&self, name: &str, text: &[u8]) -> Result<()> {
@@ -269,7 +278,8 @@ impl StateDir {
     fn text(&self, name: &str) -> io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&self.dir, name, flags, Mode::empty())?);
-        let mut text = Vec::with_capacity(4096);
+        // Most fit. What is not filled is never touched.
+        let mut text = Vec::with_capacity(32 << 10);
         file.take(LARGEST).read_to_end(&mut text)?;
         Ok(text)
     }
@@ -330,6 +340,11 @@ impl AsFd for StateDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+}
+
+/// What a file is called while it is written.
+fn new(name: &str) -> String {
+    format!(".{name}.new")
 }
 
 /// An exclusive lock on a whole file.

@@ -114,9 +114,11 @@ impl State {
             // Without a pid it is being made as long as the command that makes it lives, which holds the lock.
             return Ok(if dir.is_held() { Status::Creating } else { Status::Stopped });
         }
-        if !self.is_alive()? {
-            return Ok(Status::Stopped);
-        }
+        if self.is_alive()? { self.status_of_living(dir) } else { Ok(Status::Stopped) }
+    }
+
+    /// The same where init is known to live, as its handle is held.
+    pub fn status_of_living(&self, dir: &StateDir) -> Result<Status> {
         if cgroups::freezer(&self.cgroups)? == cgroups::Freezer::Frozen {
             return Ok(Status::Paused);
         }

@@ -15,9 +15,9 @@ use super::resolve::openat2;
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
-/// A handle of a procfs root that was checked to be one.
+/// A handle of a procfs root that was checked to be one; or none, for a process that needs none: then every use is EBADF.
 #[derive(Debug)]
-pub struct ProcFs(OwnedFd);
+pub struct ProcFs(Option<OwnedFd>);
 
 /// Whether the file behind a handle lies in a procfs.
 pub fn is_procfs(file: BorrowedFd) -> io::Result<bool> {
@@ -39,6 +39,15 @@ fn is_root_of(dir: BorrowedFd, magic: i64) -> io::Result<bool> {
 }
 
 impl ProcFs {
+    /// None. Making one and closing it again waits for an RCU grace period, so it is left to those that need it.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    fn root(&self) -> io::Result<BorrowedFd<'_>> {
+        self.0.as_ref().map(AsFd::as_fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+
     /// A private procfs of the caller's PID namespace (fsopen(2)); where that is not allowed (a user namespace below a
     /// masked `/proc`), a copy of the mount at `/proc`; where even that is not, `/proc` itself. In each case a procfs root.
     pub fn open() -> io::Result<Self> {
@@ -48,7 +57,7 @@ impl ProcFs {
         let cwd = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
         // One that was just made needs no proof.
         if let Ok(made) = fresh() {
-            return Ok(Self(made));
+            return Ok(Self(Some(made)));
         }
         let fd = clone_tree(cwd, c"/proc", false, false)
             .or_else(|_| openat2(cwd, c"/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, 0))?;
@@ -59,14 +68,14 @@ impl ProcFs {
         if !is_procfs_root(fd.as_fd())? {
             return Err(io::Error::from_raw_os_error(libc::EXDEV));
         }
-        Ok(Self(fd))
+        Ok(Self(Some(fd)))
     }
 
     /// Opens the file `path` below the procfs root. Symbolic links are followed only inside it, magic links and mounts on
     /// top are refused; `thread-self/fd/N` therefore needs [`ProcFs::way_to`].
     pub fn file(&self, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
         let how = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV;
-        openat2(self.0.as_fd(), path, flags, 0, how)
+        openat2(self.root()?, path, flags, 0, how)
     }
 
     /// Writes `text` in one write(2) to `path`, such as `thread-self/attr/exec`.
@@ -125,11 +134,5 @@ impl Way {
                 Err(e) => return Err(e),
             }
         }
-    }
-}
-
-impl AsFd for ProcFs {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

@@ -24,8 +24,8 @@ use crate::state::{State, StateDir, Status};
 pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Outcome> {
     let dir = StateDir::read(&global.root, &args.id)?;
     let state = dir.load()?;
-    check(&state, &dir, args)?;
     let init = state.init()?.ok_or_else(stopped)?;
+    check(&state, &dir, args)?;
     // Not the bundle's, which others may have changed or removed by now: its filter and id maps hold for all processes.
     let known = dir.config()?;
     let spec = bundle::parse_known(&known)?;
@@ -46,8 +46,9 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     journal.refuse_warnings(global.strict)?;
     journal.debug_lines(plan.process.seccomp.iter().flat_map(|s| s.debug_lines()));
     // A user namespace cannot be joined by a process that is in it already (setns(2)).
-    if same_user_namespace(state.pid) {
-        plan.namespaces &= !(libc::CLONE_NEWUSER as u64);
+    let user = libc::CLONE_NEWUSER as u64;
+    if plan.namespaces & user != 0 && same_user_namespace(state.pid) {
+        plan.namespaces &= !user;
     }
     let sub = SubGroup::parse_all(&args.cgroups)?;
     let join = cgroups::join(&state.cgroups, &sub, state.pid)?;
@@ -79,8 +80,7 @@ fn stopped() -> Error {
 }
 
 fn check(state: &State, dir: &StateDir, args: &ExecArgs) -> Result<()> {
-    match state.status(dir)? {
-        Status::Stopped => Err(stopped()),
+    match state.status_of_living(dir)? {
         Status::Paused if !args.ignore_paused => {
             Err(Error::new("cannot exec in a paused container (use --ignore-paused to override)"))
         }

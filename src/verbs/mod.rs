@@ -56,6 +56,7 @@ impl Outcome {
 
 /// Runs the command line; returns the exit status.
 pub fn main() -> u8 {
+    let sealed = seal_early();
     let mut args = std::env::args_os();
     let around = surroundings(&args.next().unwrap_or_default());
     let args: Vec<OsString> = args.collect();
@@ -69,7 +70,7 @@ pub fn main() -> u8 {
         Ok(verb) => verb,
         Err(refused) => return refuse(&mut open_journal(wanted(&global, false)), &refused),
     };
-    if let Err(error) = seal_off(&verb) {
+    if let Err(error) = seal_off(&verb, sealed) {
         open_journal(wanted(&global, false)).fail(&error, None);
         return failure(&verb, &error);
     }
@@ -168,10 +169,18 @@ fn prints_data(verb: &Verb) -> bool {
     )
 }
 
+/// Seals before the command line is read, if one of its words may be a verb that starts a process: what is read before the
+/// second execve has to be read again. Sealing without need does no harm; whether it must be, and why it could not, [`seal_off`]
+/// finds out.
+fn seal_early() -> bool {
+    let starts = |word: OsString| ["create", "run", "exec", "trace"].iter().any(|verb| word == *verb);
+    std::env::args_os().skip(1).any(starts) && seal::ensure_sealed().is_ok()
+}
+
 /// Descriptors that a caller leaked end here and not in a container, where one of a host directory is a way out
 /// (CVE-2024-21626). A verb that starts a process first makes its own image unwritable, which may mean to run again: what
 /// the caller hands over on purpose has to survive that.
-fn seal_off(verb: &Verb) -> Result<()> {
+fn seal_off(verb: &Verb, sealed: bool) -> Result<()> {
     let handed = match verb {
         Verb::Create(args) => Some(args.preserve_fds),
         Verb::Run(args) => Some(args.create.preserve_fds),
@@ -182,11 +191,13 @@ fn seal_off(verb: &Verb) -> Result<()> {
     };
     let Some(preserved) = handed else { return fd::cloexec_from(3).at(|| "close_range") };
     let first = i32::try_from(preserved.saturating_add(stdio::listen_fds()?).saturating_add(3)).unwrap_or(i32::MAX);
-    fd::cloexec_from(first).at(|| "close_range")?;
-    // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
-    seal::ensure_sealed().at(|| "seal the running program")?;
-    // Where the image was sealed before there was no second execve. Marked alone, they would be open until the container's
-    // own, which resolves its path first: /proc/self/fd/7/bin/sh.
+    if !sealed {
+        fd::cloexec_from(first).at(|| "close_range")?;
+        // The announced ones stay as they are: stdio checks that they came through an execve, then marks them.
+        seal::ensure_sealed().at(|| "seal the running program")?;
+    }
+    // Closed, as no execve may have come in between. Marked alone, they would be open until the container's own, which
+    // resolves its path first: /proc/self/fd/7/bin/sh.
     fd::close_from(first).at(|| "close_range")
 }
 

@@ -75,7 +75,8 @@ fn read_passwd(root: &Root) -> Option<Vec<u8>> {
     is_regular(&root.resolve(path).ok()?)?;
     let file = root.open(path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY).ok()?;
     is_regular(&file)?;
-    let mut text = Vec::new();
+    // Most fit, so that one read(2) and one that finds the end suffice.
+    let mut text = Vec::with_capacity(4096);
     File::from(file).take(LIMIT).read_to_end(&mut text).ok()?;
     Some(text)
 }

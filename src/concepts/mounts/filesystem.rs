@@ -116,6 +116,11 @@ impl New {
         self.fstype.to_bytes() == b"tmpfs" && !self.copies_up
     }
 
+    /// Whether the directory that it covers decides how it is made.
+    pub fn looks_at_covered(&self) -> bool {
+        self.takes_mode || self.copies_up
+    }
+
     /// The type, for messages.
     pub fn describe(&self) -> String {
         self.fstype.to_string_lossy().into_owned()

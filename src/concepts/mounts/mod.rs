@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use crate::error::{At, Error, Result};
 use crate::sys::fd::{Spent, close_all};
-use crate::sys::mount::{Attributes, attach, set_attributes};
+use crate::sys::mount::{Attributes, attach, attach_named, set_attributes};
 use crate::sys::resolve::{Kind, Root};
 
 pub use decide::plan;
@@ -160,10 +160,14 @@ impl Mount {
         match &self.act {
             Act::Bind(bind) => bind.attach(copies.swap_remove(0), self, root, spent),
             Act::New(new) => {
-                let target = match self.target_in_fresh_dev(mounted) {
-                    Some(target) => target,
-                    None => self.target(root, || Ok(Kind::Directory))?,
-                };
+                if !new.looks_at_covered()
+                    && let Some((dev, name)) = self.made_in_fresh_dev(mounted)
+                {
+                    let made = new.mount(dev, spent)?;
+                    attach_named(made.as_fd(), dev, &name).at(|| "move_mount")?;
+                    return Ok(Some(made));
+                }
+                let target = self.target(root, || Ok(Kind::Directory))?;
                 let made = new.mount(target.as_fd(), spent)?;
                 attach(made.as_fd(), target.as_fd()).at(|| "move_mount")?;
                 spent.push(target);

@@ -3,12 +3,12 @@
 //! /proc is guarded: a mount on or in it could show the program, or a runtime that trusts it, a fake (CVE-2019-16884), or
 //! undo a mask. Only a procfs may stand there, and only a few files in it may be replaced.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::{Mount, Mounted};
 use crate::error::{At, Error, Result};
-use crate::sys::entry::{link_text, make_directory, make_file, mkdir, open, open_directory};
+use crate::sys::entry::{link_text, make_directory, make_file, mkdir, open};
 use crate::sys::procfs::is_procfs;
 use crate::sys::resolve::{Kind, Name, Root};
 
@@ -61,13 +61,12 @@ impl Mount {
         Ok(target)
     }
 
-    /// The handle of a destination that is one name in a /dev that holds only what rrun put there, made in it: the path need
-    /// not be walked, and what was just made is no link and in no procfs. `None` where that is not so.
-    pub(super) fn target_in_fresh_dev(&self, mounted: &Mounted) -> Option<OwnedFd> {
-        let dev = mounted.dev.as_ref().filter(|_| mounted.fresh_dev)?;
+    /// A destination that is one name in a /dev that holds only what rrun put there, made in it: the path need not be walked,
+    /// and what was just made is no link and in no procfs. `None` where that is not so.
+    pub(super) fn made_in_fresh_dev<'a>(&self, mounted: &'a Mounted) -> Option<(BorrowedFd<'a>, Name)> {
+        let dev = mounted.dev.as_ref().filter(|_| mounted.fresh_dev)?.as_fd();
         let name = Name::new(self.destination.strip_prefix("/dev").ok()?).ok()?;
-        mkdir(dev.as_fd(), &name).ok()?;
-        open_directory(dev.as_fd(), &name, libc::O_PATH).ok()
+        mkdir(dev, &name).ok().map(|()| (dev, name))
     }
 
     fn make_target(&self, root: &Root, kind: Kind) -> std::io::Result<OwnedFd> {

@@ -11,7 +11,7 @@ mod masks;
 
 use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxIOPriority, LinuxMemoryPolicy, LinuxPersonalityDomain, LinuxSchedulerFlag, LinuxSchedulerPolicy,
-    MemoryPolicyFlagType, MemoryPolicyModeType, Process, Scheduler, Spec,
+    MemoryPolicyFlagType, MemoryPolicyModeType, Process, Scheduler,
 };
 
 use crate::error::{At, Error, Result};
@@ -37,16 +37,9 @@ struct Memory {
     nodes: Vec<u64>,
 }
 
-/// Decides them; combinations the kernel would misread are errors.
-pub fn plan(spec: &Spec) -> Result<SchedulingPlan> {
-    match spec.process() {
-        Some(process) => plan_process(process, spec.linux().as_ref()),
-        None => Ok(SchedulingPlan::default()),
-    }
-}
-
-/// The same for another process than the config's: that of `exec`.
-pub fn plan_process(process: &Process, linux: Option<&Linux>) -> Result<SchedulingPlan> {
+/// Decides them for a process, which may be another than the config's: that of `exec`. Combinations the kernel would misread
+/// are errors.
+pub fn plan(process: &Process, linux: Option<&Linux>) -> Result<SchedulingPlan> {
     Ok(SchedulingPlan {
         scheduler: process.scheduler().as_ref().map(scheduler).transpose()?,
         io_priority: process.io_priority().as_ref().map(io_priority).transpose()?,

@@ -5,7 +5,9 @@ use super::*;
 fn decide(process: serde_json::Value, linux: serde_json::Value) -> Result<SchedulingPlan> {
     let mut full = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/"});
     full.as_object_mut().expect("an object").extend(process.as_object().expect("an object").clone());
-    plan(&serde_json::from_value(serde_json::json!({"ociVersion": "1.2.0", "process": full, "linux": linux})).expect("a spec"))
+    let spec = serde_json::json!({"ociVersion": "1.2.0", "process": full, "linux": linux});
+    let spec: oci_spec::runtime::Spec = serde_json::from_value(spec).expect("a spec");
+    plan(spec.process().as_ref().expect("a process"), spec.linux().as_ref())
 }
 
 fn refusal(process: serde_json::Value, linux: serde_json::Value) -> String {
