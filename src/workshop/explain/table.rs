@@ -148,7 +148,7 @@ pub static CHECKS: [Check; 27] = [
     },
     Check {
         id: "CAP-READ", weight: 10, what: "capabilities that read past every permission",
-        why: "DAC_READ_SEARCH opens any file of a mounted filesystem by its number, also outside of the root; SYS_PTRACE reads the memory of others.",
+        why: "DAC_READ_SEARCH opens any file of a mounted filesystem by its number, also outside of the root; SYS_PTRACE reads the memory of others, and without a user namespace that of what `rrun exec` starts, as soon as it is in.",
         show: "rrun explain web CAP-READ", cves: "", cis: "5.4", pss: "baseline", risk: "C", area: "capabilities",
         fix: "drop DAC_READ_SEARCH, SYS_PTRACE", breaks: "debuggers and backup programs inside",
         judge: |f| judge::capabilities(f, CAP_READ, 40),

@@ -99,6 +99,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_lab_that_is_named_exists() {
+        let labs: Vec<&str> = crate::workshop::lab::table::labs().map(|lab| lab.name).collect();
+        for entry in entries() {
+            assert!(entry.lab.is_none_or(|lab| labs.contains(&lab)), "{} names the lab {:?}", entry.code, entry.lab);
+        }
+    }
+
     /// The codes in string literals of the runtime's sources, but for their unit tests.
     fn used() -> BTreeSet<String> {
         let mut rooms = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
