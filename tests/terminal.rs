@@ -31,6 +31,7 @@ crate::tests![
     a_terminal_of_the_host_does_not_reach_a_container_without_one,
     ctrl_d_ends_the_input_of_a_container_without_terminal,
     the_second_ctrl_c_names_the_command_that_kills,
+    the_second_ctrl_c_of_exec_names_the_process,
 ];
 
 /// A bundle with a terminal that runs a line of sh.
@@ -318,4 +319,23 @@ fn the_second_ctrl_c_names_the_command_that_kills() {
     screen.expect(&advice);
     bundle.rrun(["kill", &bundle.id, "KILL"]).ok();
     assert_eq!(screen.end(), 137);
+}
+
+fn the_second_ctrl_c_of_exec_names_the_process() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    bundle.run_detached();
+    let script = "trap 'echo caught' INT; echo ready; while :; do sleep 0.1; done";
+    let mut screen = Screen::start(&bundle.command(["exec", &bundle.id, "sh", "-c", script]), 24, 80);
+    screen.expect("ready");
+    screen.send(b"\x03");
+    screen.expect("caught");
+    assert!(!screen.text.contains("kill -KILL"));
+    screen.send(b"\x03");
+    screen.expect("to end it by force: kill -KILL ");
+    screen.expect("\n");
+    let line = screen.text.lines().find_map(|line| line.trim_end().rsplit_once("kill -KILL ")).expect("advice").1.to_owned();
+    let done = Command::new("sh").args(["-c", &format!("kill -KILL {line}")]).status().expect("run sh");
+    assert!(done.success(), "{line}");
+    assert_eq!(screen.end(), 137);
+    assert_eq!(bundle.state()["status"], "running", "the container goes on");
 }

@@ -60,7 +60,11 @@ pub fn run(global: &Global, args: &ExecArgs, journal: &mut Journal) -> Result<Ou
     journal.audit(|| audit::exec(global, args), None)?;
     let executed = exec::exec(&mut plan, &state, &init, join, &tell, &laps)?;
     match foreground {
-        Some(foreground) => Ok(Outcome { status: executed.wait(&plan, foreground)?, ..Outcome::default() }),
+        Some(foreground) => {
+            // Not `rrun kill`, which ends the container.
+            let foreground = foreground.kill_command(format!("kill -KILL {}", executed.pid));
+            Ok(Outcome { status: executed.wait(&plan, foreground)?, ..Outcome::default() })
+        }
         None => Ok(Outcome::default()),
     }
 }

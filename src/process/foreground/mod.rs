@@ -64,7 +64,7 @@ impl Foreground {
         Ok(Self { signals, kill_command: None, notify: None, interrupts: 0 })
     }
 
-    /// Names the command that ends the container by force, for who presses Ctrl-C twice: `rrun kill ID KILL`.
+    /// Names the command that ends it by force, for who presses Ctrl-C twice: `rrun kill ID KILL`, of `exec` `kill -KILL PID`.
     pub fn kill_command(mut self, command: String) -> Self {
         self.kill_command = Some(command);
         self
@@ -143,7 +143,7 @@ impl Foreground {
                 if self.interrupts == 2
                     && let Some(command) = &self.kill_command
                 {
-                    relay::say(&format!("the container is still running; to end it by force: {command}\n"));
+                    relay::say(&format!("it is still running; to end it by force: {command}\n"));
                 }
                 Ok(())
             }
