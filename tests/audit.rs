@@ -15,6 +15,7 @@ crate::tests![
     the_end_is_logged_once,
     a_failure_is_logged_with_its_errno,
     hostile_arguments_stay_one_line,
+    the_exposure_is_that_of_the_same_config,
     a_changed_line_is_noticed,
     a_failing_log_is_a_warning,
     a_required_log_comes_first,
@@ -155,6 +156,20 @@ fn hostile_arguments_stay_one_line() {
     assert!(!text.contains('\u{1b}') && !text.contains("\\u001b"), "{text}");
     let told = audited(&b, &["log"]).ok();
     assert!(told.lines().count() == 2 && !told.contains('\u{1b}'), "{told:?}");
+}
+
+fn the_exposure_is_that_of_the_same_config() {
+    let mut b = Bundle::new(&["true"]);
+    audited(&b, &["run", &b.id]).ok();
+    let explained: Value = serde_json::from_str(&b.rrun(["explain", ".", "--json"]).ok()).expect("JSON");
+    let exposure = format!("exposure {} {}", explained["score"], explained["level"].as_str().expect("a level"));
+    let told = audited(&b, &["log"]).ok();
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].contains(" start ") && lines[0].ends_with(&format!("  {exposure}  argv [\"true\"]")), "{told}");
+    assert!(!lines[1].contains("exposure"), "{told}");
+    // Of another config nobody knows what it was.
+    b.config["hostname"] = json!("changed");
+    assert!(!audited(&b, &["log"]).ok().contains("exposure"));
 }
 
 fn a_changed_line_is_noticed() {

@@ -51,6 +51,10 @@ fn a_container_has_both_pids_and_its_own_namespaces() {
     let all = document(&b, &[&b.id]);
     let container = &all["containers"][0];
     assert_eq!((&container["id"], &container["status"], &container["pid"]), (&json!(b.id), &json!("running"), &pid));
+    let explained: Value = serde_json::from_str(&b.rrun(["explain", &b.id, "--json"]).ok()).expect("JSON");
+    assert_eq!(container["exposure"], json!({"score": explained["score"], "level": explained["level"]}));
+    let exposure = format!("exposure {} {}", explained["score"], explained["level"].as_str().expect("a level"));
+    assert!(text(&b, &[]).contains(&exposure), "{exposure}");
     for kind in ["pid", "net", "mnt", "uts", "ipc"] {
         let of = &container["namespaces"][kind];
         assert_eq!((&of["id"], &of["sharedWithHost"]), (&json!(namespace(&pid, kind)), &json!(false)), "{kind}");

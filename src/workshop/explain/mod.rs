@@ -127,6 +127,13 @@ pub fn exposure(container: &Container, root: &Path) -> Option<(u32, &'static str
     Some((grade.score, grade.level()))
 }
 
+/// How open the bundle was when its config.json had this SHA-256, as [`exposure`]. `None` if it has another by now, or none.
+pub fn exposure_of(bundle: &Path, config: &str, root: &Path) -> Option<(u32, &'static str)> {
+    let subject = subject::of_bundle(bundle, root, &mut Warnings::default()).ok()?;
+    let grade = grade::grade(&subject.facts, &Policy::default());
+    (subject.hash.as_deref() == Some(config)).then(|| (grade.score, grade.level()))
+}
+
 /// The ids of all findings with one line on each.
 pub fn findings() -> impl Iterator<Item = (&'static str, &'static str)> {
     table::CHECKS.iter().map(|c| (c.id, c.what)).chain(notes::NOTES)
@@ -143,7 +150,7 @@ fn page(id: &str, style: &Style) -> Option<String> {
 }
 
 /// A score or cost in tenths: `2.8`.
-fn tenths(n: u32) -> String {
+pub fn tenths(n: u32) -> String {
     format!("{}.{}", n / 10, n % 10)
 }
 

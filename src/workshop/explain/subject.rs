@@ -118,7 +118,8 @@ pub fn of_word(word: &str, dir: &Path, root: &Path, warnings: &mut Warnings) -> 
     of_bundle(dir, root, warnings)
 }
 
-fn of_bundle(dir: &Path, root: &Path, warnings: &mut Warnings) -> Result<Subject> {
+/// A bundle that does not run.
+pub fn of_bundle(dir: &Path, root: &Path, warnings: &mut Warnings) -> Result<Subject> {
     let mut said = Warnings::default();
     let bundle = bundle::load(dir, &mut said)?;
     said.lines().iter().for_each(|line| warnings.add(line.clone()));

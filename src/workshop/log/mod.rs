@@ -16,6 +16,7 @@ use crate::cli::{Global, LogArgs};
 use crate::error::{At, Error, Result};
 use crate::log::value;
 use crate::style::{Paint, Style};
+use crate::workshop::explain;
 
 /// How often a followed log is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ struct Reader<'a> {
     before: Option<String>,
     /// OOM kills at the start of each container.
     kills: HashMap<String, u64>,
+    /// Of a bundle whose config.json has this SHA-256: its score in tenths, and the level.
+    exposure: &'a dyn Fn(&Path, &str) -> Option<(u32, &'static str)>,
 }
 
 /// What is to be printed at last; with `--follow` all goes to `tell`, until nobody reads.
@@ -37,7 +40,8 @@ pub fn run(global: &Global, args: &LogArgs, style: &Style, tell: impl Fn(&str) -
     };
     let path = global.audit.directory()?.ok_or_else(no_log)?.join(FILE);
     let mut file = open(&path)?;
-    let mut reader = Reader { args, style, before: None, kills: HashMap::new() };
+    let exposure = |bundle: &Path, config: &str| explain::exposure_of(bundle, config, &global.root);
+    let mut reader = Reader { args, style, before: None, kills: HashMap::new(), exposure: &exposure };
     let mut rest = Vec::new();
     loop {
         file.read_to_end(&mut rest).at(|| format!("read {}", path.display()))?;
@@ -96,6 +100,14 @@ impl Reader<'_> {
         broken + &self.style.fit(&parts.join("  ")) + "\n"
     }
 
+    /// How open the container was that began: graded now, from the same config.json, if its bundle still has it.
+    fn exposure(&self, record: &Value) -> Option<String> {
+        let begins = ["create", "start"].iter().any(|name| record["eventName"] == *name);
+        let (bundle, config) = (record["bundle"].as_str()?, record["config"].as_str()?.strip_prefix("sha256:")?);
+        let (score, level) = if begins { (self.exposure)(Path::new(bundle), config)? } else { return None };
+        Some(format!("exposure {} {level}", explain::tenths(score)))
+    }
+
     /// What came of it.
     fn what(&self, record: &Value) -> String {
         let mut parts = vec![];
@@ -121,6 +133,7 @@ impl Reader<'_> {
                 &value(config.trim_start_matches("sha256:")).chars().take(8).collect::<String>(),
                 self.style.ellipsis()
             ));
+            parts.extend(self.exposure(record));
         }
         if record["argv"].is_array() {
             parts.push(format!("argv {}", value(&record["argv"].to_string())));
@@ -181,7 +194,8 @@ mod tests {
     #[test]
     fn a_break_in_the_chain_is_told_where_it_is() {
         let args = LogArgs { id: None, follow: false, json: false };
-        let mut reader = Reader { args: &args, style: &STYLE, before: None, kills: HashMap::new() };
+        let mut reader =
+            Reader { args: &args, style: &STYLE, before: None, kills: HashMap::new(), exposure: &|_, _| Some((28, "FAIR")) };
         let first =
             json!({"eventName": "start", "id": "web", "eventTime": "2026-01-15T10:29:08.123Z", "details": {"oomKills": 1}})
                 .to_string();
@@ -193,6 +207,10 @@ mod tests {
         assert_eq!(reader.line(first.as_bytes()), "2026-01-15T10:29:08Z  start   web  by unknown\n");
         let good = reader.line(exit(&sha256(first.as_bytes())).as_bytes());
         assert_eq!(good, "2026-01-15T10:40:02Z  exit    web  by unknown  137  SIGKILL  cause memory limit (oom_kill 1→4)\n");
+        let bundle = json!({"eventName": "start", "id": "db", "eventTime": "2026-01-15T10:41:00Z", "bundle": "/db",
+                            "config": "sha256:3f9a0000111122223333", "prev": sha256(exit(&sha256(first.as_bytes())).as_bytes())});
+        let said = reader.line(bundle.to_string().as_bytes());
+        assert_eq!(said, "2026-01-15T10:41:00Z  start   db  by unknown  config 3f9a0000…  exposure 2.8 FAIR\n");
         assert!(reader.line(exit("0").as_bytes()).starts_with("the chain is broken here"));
         assert!(reader.line(b"no JSON").starts_with("the chain is broken here"));
     }

@@ -82,7 +82,11 @@ fn directories(container: &Container) -> BTreeSet<PathBuf> {
     };
     let namespaces = init.namespaces();
     let state = container.state.clone();
-    let seen = Seen { container: Container { state, status: container.status, init: Some(init), config: vec![] }, namespaces };
+    let seen = Seen {
+        container: Container { state, status: container.status, init: Some(init), config: vec![] },
+        namespaces,
+        exposure: None,
+    };
     let kernel = ["proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"];
     let lines = mounts::lines(&seen).into_iter().filter(|line| !kernel.contains(&line.mount.fstype.as_str()));
     // Device nodes that are bound one by one are everybody's.

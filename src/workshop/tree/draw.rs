@@ -4,6 +4,7 @@
 
 use super::{Scene, Share, network, processes};
 use crate::style::{Paint, Style};
+use crate::workshop::explain;
 use crate::workshop::observed::namespaces::Kind;
 
 /// All of it.
@@ -29,7 +30,9 @@ pub fn text(scene: &Scene, style: &Style) -> String {
 fn container(scene: &Scene, at: usize, style: &Style) -> Vec<String> {
     let seen = &scene.seen[at];
     let bundle = crate::workshop::observed::shown(&seen.container.state.bundle);
-    let mut lines = vec![format!("{}  {}  {bundle}", style.paint(Paint::Strong, seen.name()), seen.container.status)];
+    let exposure =
+        seen.exposure.map_or_else(String::new, |(score, level)| format!("  exposure {} {level}", explain::tenths(score)));
+    let mut lines = vec![format!("{}  {}  {bundle}{exposure}", style.paint(Paint::Strong, seen.name()), seen.container.status)];
     let Some(init) = &seen.container.init else { return lines };
     let share = |kind| told(scene, at, kind, style);
     let head = format!(" pid  {}  ", share(Kind::Pid));

@@ -21,6 +21,7 @@ use crate::cli::{TreeArgs, TreeView as View};
 use crate::error::{Error, Result};
 use crate::process::end::NOT_RUNNING;
 use crate::style::Style;
+use crate::workshop::explain;
 use crate::workshop::observed::container::{self, Container};
 use crate::workshop::observed::namespaces::{HostNamespaces, Kind, Namespaces};
 
@@ -30,10 +31,11 @@ struct Scene {
     seen: Vec<Seen>,
 }
 
-/// A container, and the namespaces of its first process; none when that has ended.
+/// A container, the namespaces of its first process (none when that has ended), and how open it is, if that is known.
 struct Seen {
     container: Container,
     namespaces: Namespaces,
+    exposure: Option<(u32, &'static str)>,
 }
 
 /// Whom a container shares a namespace with.
@@ -68,7 +70,8 @@ impl Scene {
         };
         let seen = |container: Container| {
             let namespaces = container.init.as_ref().map(|init| init.namespaces()).unwrap_or_default();
-            Seen { container, namespaces }
+            let exposure = explain::exposure(&container, root);
+            Seen { container, namespaces, exposure }
         };
         Ok(Self { host: HostNamespaces::ask(), seen: found.into_iter().map(seen).collect() })
     }
@@ -134,6 +137,9 @@ impl Scene {
         let container = |(at, seen): (usize, &Seen)| {
             let state = &seen.container.state;
             let mut document = json!({"id": state.id, "status": seen.container.status.name(), "bundle": state.bundle});
+            if let Some((score, level)) = seen.exposure {
+                document["exposure"] = json!({"score": f64::from(score) / 10.0, "level": level});
+            }
             if let Some(init) = &seen.container.init {
                 document["pid"] = json!(init.pid);
                 document["namespaces"] = json!(namespaces(at));
