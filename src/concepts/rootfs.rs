@@ -112,7 +112,7 @@ pub fn attach(plan: &RootfsPlan, tree: Option<OwnedFd>) -> Result<Root> {
     let host = openat2(cwd(), c"/", libc::O_PATH | libc::O_DIRECTORY, 0, 0).at(|| "open /")?;
     // Nothing done in this namespace may reach the host, least of all the unmounting of everything.
     let away = if plan.propagation & libc::MS_PRIVATE != 0 { libc::MS_PRIVATE } else { libc::MS_SLAVE };
-    set_attributes(host.as_fd(), true, &Attributes::propagate(away)).at(|| "mount_setattr / (propagation)")?;
+    set_attributes(host.as_fd(), true, &Attributes::propagate(away)).at(|| "mount_setattr / (propagation)").map_err(in_chroot)?;
     let tree = match tree {
         Some(tree) => tree,
         None => {
@@ -217,6 +217,17 @@ fn unescape(text: &[u8]) -> PathBuf {
         rest = if code.is_some() { &rest[4..] } else { others };
     }
     OsString::from_vec(path).into()
+}
+
+/// Where `/` is no mount, its propagation cannot be set, so that neither pivot_root nor a bare chroot would be safe.
+fn in_chroot(error: Error) -> Error {
+    match error.errno() {
+        Some(libc::EINVAL) => error.code("E-PIVOT").hint(
+            "rrun runs in a chroot, whose root is no mount point; bind that on itself before the chroot (mount --bind DIR DIR), or \
+             begin outside of it",
+        ),
+        _ => error,
+    }
 }
 
 fn explain_pivot(error: Error) -> Error {

@@ -12,7 +12,7 @@ crate::tests![
 ];
 
 const fn case(code: &'static str, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
-    Case { code, make, text, exit: 1, class: Class::Other }
+    Case { code, make, before: |_| {}, text, exit: 1, class: Class::Other }
 }
 
 fn set(b: &mut Bundle, pointer: &str, value: Value) -> &'static str {

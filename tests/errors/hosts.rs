@@ -9,7 +9,7 @@ use crate::support::{Bundle, map_ids, needs_groups, needs_root};
 crate::tests![what_the_host_lacks_is_said if needs_root, limits_that_cannot_be_kept_are_said if needs_groups, processors_that_are_not_there_are_said if lacks_cpuset];
 
 const fn case(code: &'static str, class: Class, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
-    Case { code, make, text, exit: 1, class }
+    Case { code, make, before: |_| {}, text, exit: 1, class }
 }
 
 /// A user namespace, and without a namespace of this kind.

@@ -1,9 +1,11 @@
 //! Every situation of `rrun help CODE`, made for real: what rrun says of it on a pipe, on a terminal and in a JSON log, with
 //! which status it ends, and what an engine must conclude from the words.
 //!
-//! A code without a case here needs a reason; see [`ELSEWHERE`].
+//! There is no code without a case: what this host is not, a mount namespace of the test's own makes it (see [`elsewhere`]).
 
 mod configs;
+mod containers;
+mod elsewhere;
 mod hosts;
 mod programs;
 
@@ -15,11 +17,14 @@ use rrun::workshop::help::errors::entries;
 use serde_json::Value;
 
 use crate::matchers::{dockerd, podman_of};
-use crate::support::{Bundle, Done, Test, screen::Screen};
+use crate::support::{Bundle, Done, Test, screen::Screen, user::public_rrun};
 
 /// The tests of all parts.
 pub fn tests() -> Vec<Test> {
-    [configs::tests(), hosts::tests(), programs::tests(), own::tests()].into_iter().flatten().collect()
+    [configs::tests(), containers::tests(), elsewhere::tests(), hosts::tests(), programs::tests(), own::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 mod own {
@@ -27,22 +32,6 @@ mod own {
 
     crate::tests![every_code_is_made_somewhere];
 }
-
-/// Codes whose situation this file's neighbours make, or that no host of the tests can show, with the reason.
-const ELSEWHERE: [(&str, &str); 12] = [
-    ("E-BUS", "cgroups::scopes::without_systemd_the_error_says_so"),
-    ("E-DELEGATE", "rootless::delegated, rootless::life: a user's groups"),
-    ("E-KEYRING", "keyring: the quota is the host's, and using it up would disturb neighbours"),
-    ("E-PIVOT", "rootfs: only a host on its initial ramdisk shows it"),
-    ("E-STALE", "state: a state of an earlier boot"),
-    ("E-EXISTS", "lifecycle, matchers: two containers of one id"),
-    ("E-MOUNTPOINT", "a root on a read-only file system, which the tests would have to mount on the host"),
-    ("E-NOTSTOPPED", "delete: a container that runs"),
-    ("E-PATHPERM", "users: a user namespace below a closed directory"),
-    ("E-ROOTDIR", "state, rootless::life: a state root of others"),
-    ("E-STATE", "state: a damaged record"),
-    ("E-USERNS", "doctor::blocked_user_namespaces_are_no_secret, and the pure tests of host::obstacles"),
-];
 
 /// What an engine concludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +50,8 @@ pub struct Case {
     pub code: &'static str,
     /// Makes it of a good bundle; returns the words behind `rrun`, where @ stands for the id.
     pub make: fn(&mut Bundle) -> &'static str,
+    /// Run before each of the three forms: what the command itself, or the clean-up behind it, takes away.
+    pub before: fn(&Bundle),
     /// The whole message, as a regular expression.
     pub text: &'static str,
     /// The exit status.
@@ -71,19 +62,15 @@ pub struct Case {
 
 /// All codes of the cases.
 fn made() -> BTreeSet<&'static str> {
-    [configs::CASES, configs::LABELS, configs::MOUNTS, hosts::CASES, hosts::CPUSET, hosts::IN_GROUPS, programs::CASES]
-        .into_iter()
-        .flatten()
-        .map(|c| c.code)
-        .collect()
+    let configs = [configs::CASES, configs::LABELS, configs::MOUNTS, programs::CASES];
+    let hosts =
+        [hosts::CASES, hosts::CPUSET, hosts::IN_GROUPS, containers::CASES, elsewhere::CASES, elsewhere::KEYS, elsewhere::MAPPED];
+    configs.into_iter().chain(hosts).flatten().map(|c| c.code).collect()
 }
 
 fn every_code_is_made_somewhere() {
     let made = made();
-    let missing: Vec<&str> = entries()
-        .map(|e| e.code)
-        .filter(|code| !made.contains(code) && !ELSEWHERE.iter().any(|(elsewhere, _)| elsewhere == code))
-        .collect();
+    let missing: Vec<&str> = entries().map(|e| e.code).filter(|code| !made.contains(code)).collect();
     assert!(missing.is_empty(), "no bundle makes them: {missing:?}");
 }
 
@@ -111,18 +98,19 @@ pub fn check(cases: &[Case]) {
     }
 }
 
-fn run(b: &Bundle, words: &[&str]) -> Done {
+fn run(case: &Case, b: &Bundle, words: &[&str]) -> Done {
     // Null stands for a text of the case's own, which is no JSON.
     if !b.config.is_null() {
         b.write();
     }
+    (case.before)(b);
     let done = b.rrun(words.iter().copied());
     b.rrun(["delete", "--force", &b.id]).ok();
     done
 }
 
 fn on_a_pipe(case: &Case, b: &Bundle, words: &[&str]) -> String {
-    let done = run(b, words);
+    let done = run(case, b, words);
     let line = done.err.lines().next().unwrap_or_default().to_owned();
     assert_eq!(done.code, case.exit, "{}: {done:?}", case.code);
     let pattern = Regex::new(&format!("^{}$", case.text)).expect("a regular expression");
@@ -143,7 +131,7 @@ fn in_json(case: &Case, b: &Bundle, words: &[&str], line: &str) {
     let log = b.scratch("errors.json");
     std::fs::remove_file(&log).ok();
     let flags = ["--log", log.to_str().expect("UTF-8"), "--log-format", "json"];
-    let done = run(b, &[&flags, words].concat());
+    let done = run(case, b, &[&flags, words].concat());
     assert_eq!(done.code, case.exit, "{}: {done:?}", case.code);
     let text = std::fs::read_to_string(&log).expect("the log");
     let record: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: one record: {e}: {text}", case.code));
@@ -165,8 +153,12 @@ fn digits_gone(text: &str) -> String {
 }
 
 fn on_a_terminal(case: &Case, b: &Bundle, words: &[&str]) {
-    let mut command = Command::new("env");
-    command.args(["LC_ALL=C", "TERM=xterm"]).arg(crate::support::rrun_path()).args(["--color", "never", "--root"]).arg(b.root());
+    (case.before)(b);
+    let (mut command, rrun) = match &b.user {
+        Some(user) => (user.command("env"), public_rrun().to_owned()),
+        None => (Command::new("env"), crate::support::rrun_path()),
+    };
+    command.args(["LC_ALL=C", "TERM=xterm"]).arg(rrun).args(["--color", "never", "--root"]).arg(b.root());
     command.args(words).current_dir(b.path()).stdin(Stdio::null());
     let mut seen = Screen::start(&command, 24, 200);
     assert_eq!(seen.end(), case.exit, "{}: {}", case.code, seen.text);

@@ -24,7 +24,7 @@ fn args(b: &mut Bundle, args: &[&str]) -> &'static str {
 }
 
 const fn case(code: &'static str, class: Class, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
-    Case { code, make, text, exit: 1, class }
+    Case { code, make, before: |_| {}, text, exit: 1, class }
 }
 
 pub const CASES: &[Case] = &[

@@ -58,7 +58,7 @@ fn hint(mount: &Mount, error: Error) -> Error {
             error.hint("nothing is mounted there; mount it in an earlier entry: a remount only changes it")
         }
         (_, "make", Some(libc::EROFS)) => error.code("E-MOUNTPOINT").hint(format!(
-            "{} is absent and the root file system cannot be written; create it in the image",
+            "{} is absent and the file system there cannot be written; create it in the image",
             mount.destination.display()
         )),
         (Act::New(new), "fsopen", Some(libc::ENODEV)) => {

@@ -73,13 +73,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         situation: "the root cannot be exchanged",
         cause: &[
             "the host's root is the initial ramdisk, which has nothing below that could take its place",
-            "the mount above the root is shared, or rrun itself runs in a chroot",
+            "rrun itself runs in a chroot, whose root is no mount point",
         ],
         fix: &[
             "use --no-pivot, which is weaker: a process with CAP_SYS_CHROOT can leave",
-            "bind the root on itself and make it private, or do not run in a chroot",
+            "bind the directory on itself before the chroot, or begin outside of it",
         ],
-        example: "$ mount --bind / / && mount --make-private /",
+        example: "$ mount --bind /srv/jail /srv/jail && chroot /srv/jail rrun run /web",
         lab: None,
         see: &["root.path", "pivot_root(2)"],
     },
