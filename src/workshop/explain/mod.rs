@@ -120,15 +120,18 @@ fn write(file: &Path, text: &str, named: bool) -> Result<()> {
     opened?.write_all(text.as_bytes()).at(|| format!("write {}", shown(file)))
 }
 
-/// How open a container is, for other verbs: the score in tenths, and its level. `None` when nothing is known of it.
-pub fn exposure(container: &Container, root: &Path) -> Option<(u32, &'static str)> {
+/// A score in tenths, and its level; `None` when nothing is known.
+pub type Exposure = Option<(u32, &'static str)>;
+
+/// How open a container is, for other verbs.
+pub fn exposure(container: &Container, root: &Path) -> Exposure {
     let subject = subject::of_container(container, root).ok()?;
     let grade = grade::grade(&subject.facts, &Policy::default());
     Some((grade.score, grade.level()))
 }
 
 /// How open the bundle was when its config.json had this SHA-256, as [`exposure`]. `None` if it has another by now, or none.
-pub fn exposure_of(bundle: &Path, config: &str, root: &Path) -> Option<(u32, &'static str)> {
+pub fn exposure_of(bundle: &Path, config: &str, root: &Path) -> Exposure {
     let subject = subject::of_bundle(bundle, root, &mut Warnings::default()).ok()?;
     let grade = grade::grade(&subject.facts, &Policy::default());
     (subject.hash.as_deref() == Some(config)).then(|| (grade.score, grade.level()))

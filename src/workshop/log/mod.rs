@@ -16,7 +16,7 @@ use crate::cli::{Global, LogArgs};
 use crate::error::{At, Error, Result};
 use crate::log::value;
 use crate::style::{Paint, Style};
-use crate::workshop::explain;
+use crate::workshop::explain::{self, Exposure};
 
 /// How often a followed log is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -29,8 +29,8 @@ struct Reader<'a> {
     before: Option<String>,
     /// OOM kills at the start of each container.
     kills: HashMap<String, u64>,
-    /// Of a bundle whose config.json has this SHA-256: its score in tenths, and the level.
-    exposure: &'a dyn Fn(&Path, &str) -> Option<(u32, &'static str)>,
+    /// Of a bundle whose config.json has this SHA-256.
+    exposure: &'a dyn Fn(&Path, &str) -> Exposure,
 }
 
 /// What is to be printed at last; with `--follow` all goes to `tell`, until nobody reads.

@@ -21,7 +21,7 @@ use crate::cli::{TreeArgs, TreeView as View};
 use crate::error::{Error, Result};
 use crate::process::end::NOT_RUNNING;
 use crate::style::Style;
-use crate::workshop::explain;
+use crate::workshop::explain::{self, Exposure};
 use crate::workshop::observed::container::{self, Container};
 use crate::workshop::observed::namespaces::{HostNamespaces, Kind, Namespaces};
 
@@ -35,7 +35,7 @@ struct Scene {
 struct Seen {
     container: Container,
     namespaces: Namespaces,
-    exposure: Option<(u32, &'static str)>,
+    exposure: Exposure,
 }
 
 /// Whom a container shares a namespace with.
