@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(reader.line(first.as_bytes()), "2026-01-15T10:29:08Z  start   web  by unknown\n");
         let good = reader.line(exit(&sha256(first.as_bytes())).as_bytes());
         assert_eq!(good, "2026-01-15T10:40:02Z  exit    web  by unknown  137  SIGKILL  cause memory limit (oom_kill 1→4)\n");
-        let bundle = json!({"eventName": "start", "id": "db", "eventTime": "2026-01-15T10:41:00Z", "bundle": "/db",
+        let bundle = json!({"eventName": "start", "id": "db", "eventTime": "2026-01-15T10:41:00.5Z", "bundle": "/db",
                             "config": "sha256:3f9a0000111122223333", "prev": sha256(exit(&sha256(first.as_bytes())).as_bytes())});
         let said = reader.line(bundle.to_string().as_bytes());
         assert_eq!(said, "2026-01-15T10:41:00Z  start   db  by unknown  config 3f9a0000…  exposure 2.8 FAIR\n");
