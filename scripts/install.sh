@@ -63,7 +63,7 @@ if [ -z "$rrun" ]; then
         [ ! -x "$file" ] || [ "$file" -ot "$rrun" ] || rrun=$file
     done
 fi
-[ -x "$rrun" ] || die 'no binary: cargo build --release'
+[ -x "$rrun" ] || die 'no binary: scripts/build.sh'
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
 (cd "$top" && cargo run -q --example pages -- "$pages")

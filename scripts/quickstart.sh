@@ -9,7 +9,7 @@ cd "$root"
 [ "$(id -u)" = 0 ] || { echo 'quickstart.sh: must be root (layers and cgroups are)' >&2; exit 1; }
 
 scripts/setup.sh run
-cargo build --quiet --release --bin rrun --example witness
+scripts/build.sh --quiet --bin rrun --example witness
 release=target/$(rustc -vV | sed -n 's/^host: //p')/release
 rrun=${RRUN:-$root/$release/rrun}
 bundle=$(rootfs-fixtures/build.sh target/fixtures "$release/examples/witness")/layered

@@ -38,6 +38,8 @@ case $purpose in
         need tmux tmux
         # Injects failures of system calls.
         need strace strace
+        need zsh zsh
+        need fish fish
         # Containers of users without root map ranges of ids by it.
         need newuidmap uidmap
         # The oracle of the seccomp tests.

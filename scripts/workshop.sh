@@ -19,7 +19,7 @@ die() {
 [ "$(id -u)" = 0 ] || die 'must be root'
 busybox=$(command -v busybox) || die 'busybox is missing: apt-get install busybox-static'
 ! ldd "$busybox" > /dev/null 2>&1 || die "$busybox needs libraries: apt-get install busybox-static"
-command -v "$rrun" > /dev/null || die "$rrun is missing: cargo build --release, then scripts/install.sh, or set RRUN"
+command -v "$rrun" > /dev/null || die "$rrun is missing: scripts/build.sh, then scripts/install.sh, or set RRUN"
 command -v jq > /dev/null || die 'jq is missing: apt-get install jq'
 [ ! -e "$dir" ] || die "$dir is there already: remove it, or name another place"
 

@@ -2,12 +2,13 @@
 
 use std::process::{Command, Stdio};
 
+use crate::support::screen::Screen;
 use crate::support::*;
 
 crate::tests![
     the_words_fit_the_place,
     bash_completes if needs_bash,
-    zsh_reads_its_script if needs_zsh,
+    zsh_completes if needs_zsh,
     fish_completes if needs_fish,
     wrong_shells_are_refused_with_2,
 ];
@@ -65,31 +66,53 @@ fn with_wrapper(b: &Bundle) -> String {
     format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default())
 }
 
-fn shell(b: &Bundle, shell: &str, line: &str) -> String {
-    let mut command = Command::new(shell);
-    let done: Done = command.args(["-c", line]).env("PATH", with_wrapper(b)).output().expect("start a shell").into();
-    done.ok()
+/// A container, and what is typed with what it shall become: a verb, a flag, an id.
+fn typed() -> (Bundle, [(String, String); 3]) {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.create();
+    let whole = ["rrun resume".to_owned(), "rrun create --no-pivot".to_owned(), format!("rrun state {}", b.id)];
+    let cut = ["rrun resu", "rrun create --no-p", "rrun state "].map(str::to_owned);
+    let pairs = cut.into_iter().zip(whole).collect::<Vec<_>>().try_into().expect("three");
+    (b, pairs)
+}
+
+/// Types each into a shell on a terminal and presses the tab key.
+fn completes_on_a_terminal(shell: &[&str], set_up: &str) {
+    let (b, pairs) = typed();
+    let mut command = Command::new("env");
+    command.arg(format!("PATH={}", with_wrapper(&b))).args(["TERM=dumb", "LC_ALL=C", &format!("HOME={}", b.path().display())]);
+    command.args(shell).current_dir(b.path());
+    let mut screen = Screen::start(&command, 24, 200);
+    // What a shell echoes is not yet what it runs.
+    screen.send(format!("{set_up}; echo rea''dy\n").as_bytes());
+    screen.expect("ready");
+    for (cut, whole) in pairs {
+        screen.send(format!("echo ok; {cut}\t").as_bytes());
+        screen.expect(&whole);
+        // Ctrl-U: the line is not run.
+        screen.send(b"\x15");
+    }
+    screen.send(b"exit\n");
+    assert_eq!(screen.end(), 0, "{}", screen.text);
 }
 
 fn bash_completes() {
-    let b = Bundle::new(&["sleep", "100"]);
-    b.create();
-    let line =
-        r#"source <(rrun completion bash); COMP_WORDS=(rrun state ""); COMP_CWORD=2; _rrun; printf '%s\n' "${COMPREPLY[@]}""#;
-    assert_eq!(shell(&b, "bash", line).trim(), b.id);
+    completes_on_a_terminal(&["bash", "--norc", "--noprofile", "-i"], "source <(rrun completion bash)");
 }
 
-fn zsh_reads_its_script() {
-    let b = Bundle::new(&["true"]);
-    let line = "compdef() { :; }; source <(rrun completion zsh); whence -w _rrun";
-    assert_eq!(shell(&b, "zsh", line).trim(), "_rrun: function");
+fn zsh_completes() {
+    completes_on_a_terminal(&["zsh", "-f", "-i"], "autoload -Uz compinit; compinit -u -D; source <(rrun completion zsh)");
 }
 
 fn fish_completes() {
-    let b = Bundle::new(&["sleep", "100"]);
-    b.create();
-    let out = shell(&b, "fish", "rrun completion fish | source; complete -C 'rrun state '");
-    assert_eq!(out.trim(), b.id);
+    let (b, pairs) = typed();
+    let path = with_wrapper(&b);
+    for (cut, whole) in pairs {
+        let mut command = Command::new("fish");
+        let line = format!("rrun completion fish | source; complete -C '{cut}'");
+        let done: Done = command.args(["--no-config", "-c", &line]).env("PATH", &path).output().expect("start fish").into();
+        assert_eq!(Some(done.ok().trim()), whole.rsplit(' ').next(), "{cut}");
+    }
 }
 
 fn wrong_shells_are_refused_with_2() {

@@ -223,7 +223,7 @@ fn unescape(text: &[u8]) -> PathBuf {
 fn in_chroot(error: Error) -> Error {
     match error.errno() {
         Some(libc::EINVAL) => error.code("E-PIVOT").hint(
-            "rrun runs in a chroot, whose root is no mount point; bind that on itself before the chroot (mount --bind DIR DIR), or \
+            "rrun runs in a chroot, whose root is no mount point; use mount --bind DIR DIR before the chroot, or \
              begin outside of it",
         ),
         _ => error,

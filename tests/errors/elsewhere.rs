@@ -94,7 +94,7 @@ pub const CASES: &[Case] = &[
             );
             "run @"
         },
-        r"rrun run failed: .*mount_setattr / \(propagation\): invalid argument \(hint: rrun runs in a chroot, whose root is no mount point; bind that on itself .*, or begin outside of it\)",
+        r"rrun run failed: .*mount_setattr / \(propagation\): invalid argument \(hint: rrun runs in a chroot, whose root is no mount point; use mount --bind DIR DIR before the chroot, or begin outside of it\)",
     ),
     case(
         "E-ROOTDIR",
