@@ -25,25 +25,39 @@ pub struct Drift {
 
 /// All differences, heaviest first.
 pub fn of(asked: &Facts, effective: &Facts) -> Vec<Drift> {
-    CHECKS.iter().filter_map(|check| difference(check, asked, effective)).collect()
+    let expected = expected(asked, effective);
+    CHECKS.iter().filter_map(|check| difference(check, asked, &expected, effective)).collect()
 }
 
-fn difference(check: &'static Check, asked: &Facts, effective: &Facts) -> Option<Drift> {
-    let (want, is) = ((check.judge)(asked)?, (check.judge)(effective)?);
+/// What must be the case if all that is asked for is done: what the groups above do not allow, nobody below has.
+fn expected(asked: &Facts, effective: &Facts) -> Facts {
+    let mut expected = asked.clone();
+    expected.memory = asked.memory.and(effective.above.memory);
+    expected.swap = asked.swap.and(effective.above.swap);
+    expected.pids = asked.pids.and(effective.above.pids);
+    if effective.above.cpuset && expected.processor.is_empty() {
+        "cpuset".clone_into(&mut expected.processor);
+    }
+    expected
+}
+
+fn difference(check: &'static Check, asked: &Facts, expected: &Facts, effective: &Facts) -> Option<Drift> {
+    let (want, is) = ((check.judge)(expected)?, (check.judge)(effective)?);
     let differs = |a: &Verdict, b: &Verdict| match check.id {
         "PIDS" | "UID-ROOT" => a.state != b.state,
         // Where swap is not counted nothing can be said of it.
-        "MEM" => a.state != b.state && !(effective.swap == Limit::Unknown && asked.memory == effective.memory),
-        "CPU" => a.badness != b.badness && asked.processor != "cpuset",
+        "MEM" => a.state != b.state && !(effective.swap == Limit::Unknown && expected.memory == effective.memory),
+        "CPU" => a.badness != b.badness && expected.processor != "cpuset",
         _ => a.badness != b.badness,
     };
     if !differs(&want, &is) {
         return None;
     }
     let (what, place) = (subject(check.id), place(check.area));
-    let text = format!("config says {what} {}, {place} has {}", want.state, is.state);
-    let weaker = is.badness > want.badness || (is.badness == want.badness && larger(check.id, asked, effective));
-    Some(Drift { id: check.id, asked: want.state, effective: is.state, weaker, text })
+    let weaker = is.badness > want.badness || (is.badness == want.badness && larger(check.id, expected, effective));
+    let asked = (check.judge)(asked)?.state;
+    let text = format!("config says {what} {asked}, {place} has {}", is.state);
+    Some(Drift { id: check.id, asked, effective: is.state, weaker, text })
 }
 
 /// Whether a limit is wider than asked for.
@@ -116,5 +130,21 @@ mod tests {
         assert!(of(&asked, &asked).is_empty());
         let stricter = Facts { pids: Limit::Most(5), ..asked.clone() };
         assert!(!of(&asked, &stricter)[0].weaker);
+    }
+
+    #[test]
+    fn a_limit_of_the_groups_above_is_no_drift() {
+        use crate::workshop::explain::facts::Above;
+        let above = Above { memory: Limit::Most(1 << 30), pids: Limit::Most(3828), cpuset: true, ..Above::default() };
+        let bound = Facts { memory: above.memory, pids: above.pids, processor: "cpuset".into(), above, ..Facts::default() };
+        assert_eq!(of(&Facts::default(), &bound), []);
+        let texts =
+            |asked: &Facts, effective: &Facts| of(asked, effective).into_iter().map(|d| (d.text, d.weaker)).collect::<Vec<_>>();
+        // Its own group has another one.
+        let own = Facts { pids: Limit::Most(50), ..bound.clone() };
+        assert_eq!(texts(&Facts::default(), &own), [("config says pids max, the cgroup has 50".to_owned(), false)]);
+        // What was asked for went, and what is above remains.
+        let asked = Facts { memory: Limit::Most(64 << 20), pids: Limit::Most(5000), ..Facts::default() };
+        assert_eq!(texts(&asked, &bound), [("config says memory 64 MiB, the cgroup has 1 GiB".to_owned(), true)]);
     }
 }

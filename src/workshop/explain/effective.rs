@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::facts::{Bind, Facts, Filter, Node, REVEALING, SWITCHES, Sharing};
+use super::facts::{Above, Bind, Facts, Filter, Node, REVEALING, SWITCHES, Sharing};
 use crate::workshop::observed::Process;
 use crate::workshop::observed::groups::{Groups, Limits};
 use crate::workshop::observed::maps::IdMap;
@@ -48,7 +48,10 @@ pub fn facts(process: &Process, groups: Option<Groups>, around: &Surroundings) -
     identity(&mut facts, &status, process);
     files(&mut facts, &table, around);
     let groups = groups.filter(|g| !g.0.is_empty()).or_else(|| process.groups());
-    resources(&mut facts, &groups.map(|g| g.limits()).unwrap_or_default());
+    let groups = groups.unwrap_or_default();
+    resources(&mut facts, &groups.limits());
+    let above = groups.above().limits();
+    facts.above = Above { memory: above.memory, swap: above.swap, pids: above.pids, cpuset: above.cpuset.is_some() };
     Some(facts)
 }
 

@@ -114,10 +114,25 @@ pub struct Facts {
     pub pids: Limit,
     /// What bounds or weighs its processor time; empty: nothing does.
     pub processor: String,
+    /// What the groups above allow it: no config.json of its own asks for that.
+    pub above: Above,
     /// Mount points whose mounts the host sees, too.
     pub shared: Vec<PathBuf>,
     /// Pieces of the host's file tree.
     pub binds: Vec<Bind>,
+}
+
+/// Limits that hold because a group above has them: a slice of the host, a user's session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Above {
+    /// Memory in bytes.
+    pub memory: Limit,
+    /// Swap in bytes.
+    pub swap: Limit,
+    /// Processes.
+    pub pids: Limit,
+    /// Whether it has fewer processors than the machine.
+    pub cpuset: bool,
 }
 
 /// Switches of the kernel in /proc.

@@ -41,7 +41,7 @@ impl Limit {
     }
 
     /// The stricter of two.
-    fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Most(a), Self::Most(b)) => Self::Most(a.min(b)),
             (Self::Most(a), _) | (_, Self::Most(a)) => Self::Most(a),
@@ -120,6 +120,12 @@ impl Groups {
         let above = dir.ancestors().take_while(|d| d.join("cgroup.procs").exists());
         let read = |d: &Path| std::fs::read_to_string(d.join(file)).map_or(Limit::Unknown, |text| Limit::parse(&text));
         above.map(read).fold(Limit::Unknown, Limit::and)
+    }
+
+    /// The groups above: what they allow binds this one, whatever its own files say.
+    pub fn above(&self) -> Self {
+        let parent = |dir: &Path| dir.parent().filter(|d| d.join("cgroup.procs").exists()).map(Path::to_owned);
+        Self(self.0.iter().filter_map(|(name, dir)| Some((name.clone(), parent(dir)?))).collect())
     }
 
     /// What the files of the group say.
@@ -202,9 +208,13 @@ mod tests {
     fn the_strictest_group_on_the_way_up_binds() {
         let own = [("memory.max", "max\n"), ("memory.swap.max", "0\n"), ("pids.max", "100\n"), ("cpu.max", "50000 100000\n")];
         let (_top, dir) = group(&own, &[("memory.max", "67108864\n"), ("pids.max", "4096\n"), ("memory.swap.max", "max\n")]);
-        let limits = Groups([(String::new(), dir)].into()).limits();
+        let limits = Groups([(String::new(), dir.clone())].into()).limits();
         assert_eq!((limits.memory, limits.swap, limits.pids), (Limit::Most(67_108_864), Limit::Most(0), Limit::Most(100)));
         assert_eq!(limits.cpu, Some((50_000, 100_000)));
+        let groups = Groups([(String::new(), dir)].into());
+        let above = groups.above().limits();
+        assert_eq!((above.memory, above.swap, above.pids), (Limit::Most(67_108_864), Limit::None, Limit::Most(4096)));
+        assert_eq!(groups.above().above(), Groups::default());
     }
 
     #[test]
