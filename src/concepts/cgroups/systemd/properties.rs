@@ -104,8 +104,10 @@ fn mask(write: &Write) -> Result<Value> {
     Ok(Value::bytes(&bits))
 }
 
-/// The device rules for systemd on cgroup v1, where it would open all devices when it writes its units anew. On v2 our program stands
-/// beside anything of systemd's and needs no word to it.
+/// The device rules for systemd on cgroup v1, where it would open all devices when it writes its units anew. On v2 our program stays
+/// whatever systemd does, and systemd is not told: it would attach the same rules as a second program beside ours, attach that anew
+/// at each reload, and so take back what was opened since by others (the NVIDIA tools lose their devices so with other runtimes), or
+/// never allow what its language cannot say (one minor of all majors).
 pub(in super::super) fn devices(rules: &Rules) -> Vec<(String, Value)> {
     let list = |lines: Vec<Value>| ("DeviceAllow".to_owned(), Value::Array("(ss)".into(), lines));
     let policy = |p: &str| ("DevicePolicy".to_owned(), Value::Str(p.into()));
