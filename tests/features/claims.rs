@@ -208,10 +208,17 @@ fn annotations_that_are_called_unsafe_have_power() {
     assert_eq!(document["annotations"]["org.opencontainers.runc.checkpoint.enabled"], "false");
     // Until there is one, nobody may be told so.
     assert!(asked.0.rrun(["checkpoint", "--help"]).code != 0);
-    assert!(words("/potentiallyUnsafeConfigAnnotations").iter().any(|a| a == "org.systemd.property."));
+    assert_eq!(words("/potentiallyUnsafeConfigAnnotations"), ["io.rrun.rootfs.", "org.systemd.property."]);
     let done = asked.plan_with(&["--systemd-cgroup"], |c| {
         c["linux"]["cgroupsPath"] = json!("a.slice:b:c");
         c["annotations"] = json!({"org.systemd.property.TimeoutStopUSec": "uint64 7654321"});
     });
     assert!(done.code == 0 && done.out.contains("7654321"), "{done:?}");
+    let done = asked.plan(|c| c["annotations"] = json!({"io.rrun.rootfs.layers": "[\"/usr/share\"]"}));
+    assert!(done.code == 0 && done.out.contains("/usr/share"), "{done:?}");
+    // One of no effect: it is no annotation of ours.
+    let plain = asked.plan(|_| {});
+    for name in ["bundle", "org.criu.config"] {
+        assert_eq!(asked.plan(|c| c["annotations"] = json!({name: "/usr/share"})).out, plain.out, "{name}");
+    }
 }
