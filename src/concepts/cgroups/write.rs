@@ -124,9 +124,9 @@ pub(super) fn explain(groups: &[Group], write: &Write, path: &Path, err: io::Err
             e.hint("memory may not exceed memory and swap together; give both limits at once")
         }
         Some(libc::EINVAL | libc::ERANGE | libc::EACCES) if name == "cpuset.cpus" || name == "cpuset.mems" => {
-            // The root group of v2 only has the second file.
+            // v2 says what is to be had, also where nothing is set; v1 has only the setting.
             let above = path.parent().and_then(Path::parent);
-            let has = [name.clone(), format!("{name}.effective")].iter().find_map(|f| read(&above?.join(f)).ok());
+            let has = [format!("{name}.effective"), name.clone()].iter().find_map(|f| read(&above?.join(f)).ok());
             match has.filter(|s| !s.is_empty()) {
                 Some(has) => e.code("E-CPUSET").hint(format!("the group above has {has}; name those alone")),
                 None => e.code("E-CPUSET"),
