@@ -58,9 +58,7 @@ fn assert_nothing_left(bundle: &Bundle) {
 
 /// Where the labs of a test have their directories: on a disk, wherever the bundles lie.
 fn place(bundle: &Bundle) -> PathBuf {
-    let beside = bundle.scratch("tmp");
-    let is_in_memory = nix::sys::statfs::statfs(work_dir()).expect("statfs").filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
-    if is_in_memory { Path::new("/var/tmp").join(&bundle.id) } else { beside }
+    on_disk().join(format!("{}-lab", bundle.id))
 }
 
 fn command(bundle: &Bundle, args: &[&str]) -> Command {

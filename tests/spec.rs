@@ -97,7 +97,7 @@ fn a_hardened_container_can_work_and_nothing_else() {
     }
     // The limit of memory counts what lies in a tmpfs.
     assert_eq!(b.config["linux"]["resources"]["pids"]["limit"], 100);
-    let many = shell(&mut b, "n=0; while [ $n -lt 200 ]; do sleep 3 & n=$((n + 1)); done");
+    let many = shell(&mut b, "n=0; while [ $n -lt 200 ]; do sleep 1000 & n=$((n + 1)); done");
     assert!(many.err.contains("Resource temporarily unavailable"), "{many:?}");
 }
 

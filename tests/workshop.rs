@@ -68,7 +68,7 @@ impl Desk {
         std::fs::write(&out, "").expect("write");
         let path = format!("{}:{}", self.bundle.scratch("bin").display(), std::env::var("PATH").expect("PATH"));
         let mut shell = Command::new("sh");
-        shell.args(["-c", line]).current_dir(&self.dir).env("PATH", path).stdin(Stdio::null());
+        shell.args(["-c", line]).current_dir(&self.dir).env("PATH", path).env("TMPDIR", on_disk()).stdin(Stdio::null());
         // A file, as a container in the background keeps its output open.
         shell.stdout(file()).stderr(file()).status().expect("start sh");
         std::fs::read_to_string(&out).expect("text")

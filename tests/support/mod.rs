@@ -101,6 +101,13 @@ pub fn work_dir() -> &'static Path {
     })
 }
 
+/// A directory for what is about disks: that of this run, unless it lies in memory.
+pub fn on_disk() -> &'static Path {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    let in_memory = statfs(work_dir()).expect("statfs").filesystem_type() == TMPFS_MAGIC;
+    if in_memory { Path::new("/var/tmp") } else { work_dir() }
+}
+
 /// Removes what all tests shared.
 pub fn clean_up() {
     rootless::remove_tree(work_dir()).expect("remove the work directory");
