@@ -36,7 +36,8 @@ rootfs-fixtures/build.sh "$work/fixtures" "$work/witness" > /dev/null
 chown -hR "$uid:$uid" "$work/fixtures"
 
 cp -a /etc "$work/etc"
-echo "rrun-tests:x:$uid:$uid::/:/bin/sh" >> "$work/etc/passwd"
+# Not every line of such a file is UTF-8.
+printf 'rrun-tests:x:%s:%s:M\374ller:/:/bin/sh\n' "$uid" "$uid" >> "$work/etc/passwd"
 echo "rrun-tests:x:$uid:" >> "$work/etc/group"
 echo 'rrun-tests:300000:65536' | tee "$work/etc/subuid" > "$work/etc/subgid"
 # The project may lie in a home directory that is closed to this user: then nothing else is shown there.

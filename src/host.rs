@@ -96,7 +96,16 @@ pub fn mount_table() -> Result<String> {
     let mut bytes = Vec::with_capacity(8192);
     // Not File's own way to read to the end, which asks for a size that procfs does not know.
     std::fs::File::open("/proc/self/mountinfo").at(at)?.take(u64::MAX).read_to_end(&mut bytes).at(at)?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    Ok(replaced(bytes))
+}
+
+/// A file such as /etc/passwd, in which people's names may be of another encoding; empty if it cannot be read.
+pub fn text_of(path: &str) -> String {
+    replaced(std::fs::read(path).unwrap_or_default())
+}
+
+fn replaced(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// Whether rrun lacks root's rights over the host: what [`Host::ask`] finds, without the rest of its questions.

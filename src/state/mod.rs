@@ -203,7 +203,7 @@ pub fn user_name(uid: u32) -> String {
     if uid == 0 {
         return "root".to_owned();
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let passwd = crate::host::text_of("/etc/passwd");
     let named = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;

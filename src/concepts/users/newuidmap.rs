@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::host::obstacles::Obstacle;
+use crate::host::text_of;
 use crate::sys::process::prctl;
 
 /// Where they are if PATH does not say: engines may start rrun without one.
@@ -60,16 +61,15 @@ fn find(name: &str) -> Option<PathBuf> {
 
 /// Why it refused, as far as that can be seen.
 fn explain(tool: &Tool, program: &Path, map: &[[u32; 3]]) -> Option<String> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let uid = nix::unistd::getuid().as_raw();
-    let Some(user) = user_name(&read("/etc/passwd"), uid) else {
+    let Some(user) = user_name(&text_of("/etc/passwd"), uid) else {
         return Some(format!(
             "uid {uid} has no line in /etc/passwd, and {} serves only users that have one; add one, or map your own id alone",
             tool.name
         ));
     };
     let own = if tool.field == UID.field { uid } else { nix::unistd::getgid().as_raw() };
-    let granted = grants(&read(tool.grants), &user, uid);
+    let granted = grants(&text_of(tool.grants), &user, uid);
     if let Some(index) = map.iter().position(|row| !covered(row, own, &granted)) {
         let [_, first, size] = map[index];
         let has: Vec<String> = granted.iter().map(|(first, size)| range(*first, *size)).collect();
@@ -99,7 +99,6 @@ fn powerless(tool: &Tool, program: &Path) -> Option<String> {
 
 /// What the caller can get from the tool, and what keeps it from getting anything: for `rrun doctor`.
 pub(super) fn look(tool: &Tool) -> (Vec<String>, Option<Obstacle>) {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let uid = nix::unistd::getuid().as_raw();
     let Some(program) = find(tool.name) else {
         return (
@@ -107,8 +106,8 @@ pub(super) fn look(tool: &Tool) -> (Vec<String>, Option<Obstacle>) {
             Some(Obstacle::new(format!("{} is not installed", tool.name), "install the package uidmap (elsewhere shadow-utils)")),
         );
     };
-    let user = user_name(&read("/etc/passwd"), uid).unwrap_or_else(|| uid.to_string());
-    let granted = grants(&read(tool.grants), &user, uid);
+    let user = user_name(&text_of("/etc/passwd"), uid).unwrap_or_else(|| uid.to_string());
+    let granted = grants(&text_of(tool.grants), &user, uid);
     if granted.is_empty() {
         let fix = format!("root adds the line {user}:100000:65536");
         return (vec![], Some(Obstacle::new(format!("{} grants {user} nothing", tool.grants), fix)));
