@@ -170,11 +170,11 @@ fn prints_data(verb: &Verb) -> bool {
 }
 
 /// Seals before the command line is read, if one of its words may be a verb that starts a process: what is read before the
-/// second execve has to be read again. Sealing without need does no harm; whether it must be, and why it could not, [`seal_off`]
-/// finds out.
+/// second execve has to be read again. Whether it must be, and why it could not, [`seal_off`] finds out.
 fn seal_early() -> bool {
     let starts = |word: OsString| ["create", "run", "exec", "trace"].iter().any(|verb| word == *verb);
-    std::env::args_os().skip(1).any(starts) && seal::ensure_sealed().is_ok()
+    // `lab run` starts rrun by its path, and a sealed image has none.
+    std::env::args_os().skip(1).take_while(|word| word != "lab").any(starts) && seal::ensure_sealed().is_ok()
 }
 
 /// Descriptors that a caller leaked end here and not in a container, where one of a host directory is a way out
