@@ -20,6 +20,7 @@ crate::tests![all if lacks_something;
     shared_kernel,
     layers,
     tasks,
+    grading,
     every_chapter_is_run_and_linked,
     a_pattern_means_what_it_says,
 ];
@@ -190,6 +191,10 @@ fn layers() {
 
 fn tasks() {
     chapter("10-tasks.md");
+}
+
+fn grading() {
+    chapter("11-grading.md");
 }
 
 fn every_chapter_is_run_and_linked() {
