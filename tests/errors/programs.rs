@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Case, Class, check};
 use crate::support::{Bundle, copy_program, needs_root};
 
-crate::tests![what_is_wrong_with_a_program_is_said, what_another_user_may_not_run_is_said if needs_root];
+crate::tests![what_is_wrong_with_a_program_is_said, what_another_user_may_not_run_is_said if needs_root, what_a_list_forbids_is_said if lacks_lists];
 
 /// A file in the root, and it is what shall run.
 fn program(b: &mut Bundle, name: &str, text: &[u8], mode: u32) -> &'static str {
@@ -139,6 +139,47 @@ const OF_ANOTHER_USER: &[Case] = &[
         r#"rrun run failed: .*permission denied .*\(hint: uid 1000 may not execute /app \(mode 0700, owner 0\); change the mode or process\.user\)"#,
     ),
 ];
+
+/// What modes do not show: an access control list, as security modules refuse.
+const OF_A_LIST: &[Case] = &[case(
+    "E-PERM",
+    Class::NotExecutable,
+    |b| {
+        copy_program("/bin/busybox", b.rootfs().join("app"));
+        assert!(forbid(&b.rootfs().join("app")));
+        b.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+        args(b, &["/app"])
+    },
+    r#"rrun run failed: .*permission denied .*\(hint: likely cause: AppArmor, SELinux or an access control list refuses /app; look into the kernel's log .*\)"#,
+)];
+
+/// Gives the file an access control list that lets all execute it but uid 1000 (acl(5)); false where that cannot be.
+fn forbid(file: &std::path::Path) -> bool {
+    const SET: &str = "
+import os, struct, sys
+entries = [(1, 7, -1), (2, 0, 1000), (4, 5, -1), (16, 7, -1), (32, 5, -1)]
+acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *e) for e in entries)
+os.setxattr(sys.argv[1], 'system.posix_acl_access', acl)
+";
+    let set =
+        std::process::Command::new("/usr/bin/python3").args(["-c", SET]).arg(file).stderr(std::process::Stdio::null()).status();
+    set.is_ok_and(|status| status.success())
+}
+
+fn lacks_lists() -> Option<&'static str> {
+    let tried = || {
+        let file = std::env::temp_dir().join(format!("rrun-test-acl-{}", std::process::id()));
+        std::fs::write(&file, "").expect("write");
+        let done = forbid(&file);
+        std::fs::remove_file(file).expect("remove");
+        done
+    };
+    needs_root().or_else(|| (!tried()).then_some("needs access control lists, and /usr/bin/python3"))
+}
+
+fn what_a_list_forbids_is_said() {
+    check(OF_A_LIST);
+}
 
 fn what_is_wrong_with_a_program_is_said() {
     check(CASES);

@@ -162,6 +162,8 @@ fn the_page_is_one_file_that_runs_nothing() {
     b.write().rrun(["explain", "--html", file.to_str().expect("UTF-8"), "."]).ok();
     let page = std::fs::read_to_string(&file).expect("it was written");
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">") && page.ends_with("</html>\n") && page.len() < 200_000);
+    // With no path of the host inside, the picture shows where the root is.
+    assert!(page.contains("/bundle/rootfs</text>"), "{page}");
     assert!(page.contains("default-src &#39;none&#39;") && !page.contains("<script") && !page.contains("://"));
     assert_eq!(page.matches("<svg").count(), 4);
     let missing = b.scratch("no/report.html");

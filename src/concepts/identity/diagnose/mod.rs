@@ -52,7 +52,7 @@ pub(super) fn why(plan: &IdentityPlan, name: &CStr, error: Error) -> Error {
     let finding = match error.errno() {
         None => look.not_in_path(),
         Some(libc::ENOENT | libc::ENOTDIR) => look.missing(),
-        Some(libc::EACCES) => look.denied(Path::new(&look.name)),
+        Some(libc::EACCES) => look.denied(Path::new(&look.name)).or_else(|| Some(look.forbidden())),
         Some(_) => None,
     };
     add(error, finding)
@@ -70,7 +70,7 @@ pub fn explain_execve(plan: &IdentityPlan, path: &CStr, cause: io::Error, look: 
     let finding = match errno {
         Some(libc::ENOENT) => look.interpreter_missing(file, 0),
         Some(libc::ENOEXEC) => look.wrong_format(file),
-        Some(libc::EACCES) => look.denied(file).or_else(|| look.interpreter_denied(file)),
+        Some(libc::EACCES) => look.denied(file).or_else(|| look.interpreter_denied(file)).or_else(|| Some(look.forbidden())),
         Some(libc::E2BIG) => {
             Some(("E-ARGV", "arguments and environment together are too long for the kernel; shorten them".to_owned()))
         }
@@ -180,6 +180,16 @@ impl Look<'_> {
             _ => format!("{name} is neither a file nor a link to one; name a program"),
         };
         Some(("E-PERM", hint))
+    }
+
+    /// E-PERM where modes and mounts would let the program run: what else can refuse shows only in the kernel's own log.
+    fn forbidden(&self) -> Finding {
+        let name = shown(&self.name);
+        let text = format!(
+            "likely cause: AppArmor, SELinux or an access control list refuses {name}; look into the kernel's log (dmesg), then \
+             correct the profile, the label or the list"
+        );
+        ("E-PERM", text)
     }
 
     /// The directory on the way to `path` that the user may not enter.

@@ -100,6 +100,8 @@ fn the_causes_of_a_denial_are_told_apart() {
     assert!(denied("/closed/x").starts_with("uid 1000 cannot enter /closed (mode 0700, owner "));
     assert!(denied("/private").starts_with("uid 1000 may not execute /private"));
     assert_eq!(looked(&["/bin/sh"], |look| look.denied(Path::new("/bin/sh"))), None, "no cause found, none named");
+    let (code, hint) = lint(looked(&["/bin/sh"], |look| Some(look.forbidden())));
+    assert!(code == "E-PERM" && hint.starts_with("likely cause: AppArmor, SELinux or "), "{hint}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use super::super::facts::Bind;
 use super::super::report::Report;
 use super::super::shown;
-use super::super::subject::Member;
+use super::super::subject::{Member, Subject};
 use super::{Page, sharing};
 use crate::workshop::observed::namespaces::Kind;
 
@@ -137,6 +137,13 @@ pub fn processes(report: &Report, page: &mut Page) {
     close(page);
 }
 
+/// The root of the container on the host, where a config names it.
+fn root_of(subject: &Subject) -> String {
+    let path = subject.config.as_ref().and_then(|config| config.pointer("/root/path")?.as_str());
+    let root = path.zip(subject.bundle.as_deref()).map(|(path, bundle)| shown(&bundle.join(path)));
+    root.unwrap_or_else(|| subject.place.clone())
+}
+
 /// (c) Paths inside, and where they lead on the host.
 pub fn paths(report: &Report, page: &mut Page) {
     let mut binds: Vec<&Bind> = report.subject.facts.binds.iter().collect();
@@ -154,7 +161,7 @@ pub fn paths(report: &Report, page: &mut Page) {
     page.raw(&format!("<line class=\"border\" x1=\"400\" y1=\"6\" x2=\"400\" y2=\"{}\"/>\n", height - 8));
     if binds.is_empty() {
         label(page, "mono", 12, 54, "/");
-        label(page, "mono end", 788, 54, &short(&report.subject.place));
+        label(page, "mono end", 788, 54, &short(&root_of(&report.subject)));
     }
     for (row, bind) in binds.iter().enumerate() {
         let y = 52 + 34 * row;
