@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use rrun::cli::{self, Surroundings, Verb};
+use rrun::style::Looks;
 
 fuzz_target!(|data: &[u8]| {
     let words: Vec<OsString> = data.split(|b| *b == 0).map(|w| OsString::from_vec(w.to_vec())).collect();
@@ -16,6 +17,7 @@ fuzz_target!(|data: &[u8]| {
         runtime_dir: Some(PathBuf::from("/run/user/1")),
         rootless: data.len() % 2 == 0,
         strict: false,
+        looks: Looks::default(),
         is_bundle: |dir| dir.ends_with("bundle"),
     };
     let Ok((global, rest)) = cli::global(&words, &around) else { return };

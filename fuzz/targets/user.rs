@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use rrun::cli::{self, Surroundings, Verb};
+use rrun::style::Looks;
 
 /// Digit by digit.
 fn id(text: &[u8]) -> Option<u32> {
@@ -35,6 +36,7 @@ fuzz_target!(|text: &str| {
         runtime_dir: None,
         rootless: false,
         strict: false,
+        looks: Looks::default(),
         is_bundle: |_| false,
     };
     let words = ["exec".to_owned(), format!("--user={text}"), "box".into(), "true".into()].map(OsString::from);
