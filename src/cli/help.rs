@@ -38,7 +38,8 @@ pub fn all(name: &str) -> String {
             text.push_str(&format!("  {:<12}{}\n", command.name, command.about));
         }
     }
-    text.push_str(&format!("  {:<12}Print the help of a command\n", "help"));
+    let topics = if cfg!(feature = "workshop") { ", an error code, a finding, a lab, or a key of config.json" } else { "" };
+    text.push_str(&format!("  {:<12}Print the help of a command{topics}\n", "help"));
     text.push_str("\nGlobal flags:\n");
     text.push_str(&options(GLOBAL.iter().chain(&HELP)));
     text

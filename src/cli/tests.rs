@@ -278,6 +278,8 @@ fn help_and_version_need_nothing_else() {
         ("-h", "Global flags:"),
         ("--help list", "Global flags:"),
         ("help", "Understand:"),
+        #[cfg(feature = "workshop")]
+        ("help", "Print the help of a command, an error code, a finding, a lab, or a key of config.json"),
         ("run -h", "--no-subreaper"),
         ("help kill", "kill web KILL"),
         ("help update", "--memory-swap"),
