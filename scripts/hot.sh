@@ -20,7 +20,7 @@ rrun=("$work/rrun" --root "$work/state")
 
 # walk ARG…: prints the names of the functions that this command of rrun runs, in the order of their addresses: all names of each.
 walk() {
-    "$work/hot" "${rrun[@]}" "$@" < /dev/null > "$work/seen"
+    "$work/hot" "${rrun[@]}" "$@" < /dev/null | grep ' ~$' > "$work/seen"
     nm --defined-only "$work/rrun" | grep -i ' [twi] ' | LC_ALL=C sort - "$work/seen" |
         awk '$2 == "~" { printf "%s", names; names = ""; next }
              $1 != at { at = $1; names = "" }
@@ -43,7 +43,8 @@ sed -E 's/17h[0-9a-f]{16}E(\..*)?$/17h*/; s/\.[0-9]+$/.*/' "$work/names" | awk '
     echo '    *crt1.o(.text) *(.text.main)'
     grep -E '^_(ZN|R)' "$work/once" | sed 's/.*/    *(.text.& .text.unlikely.&)/'
     libc=$(cc -print-file-name=libc.a)
-    nm -A --defined-only "$libc" "${libc%c.a}"m*.a "$(cc -print-libgcc-file-name)" 2> /dev/null |
+    # Some of the archives are texts for the linker, which nm does not know.
+    { nm -A --defined-only "$libc" "${libc%c.a}"m*.a "$(cc -print-libgcc-file-name)" 2> /dev/null || true; } |
         awk 'NR == FNR { wanted[$1]; next }
              $2 ~ /^[TtWwi]$/ && $3 in wanted { split($1, at, ":"); sub(/.*\//, "", at[1]); print "    *" at[1] ":" at[2] "(.text .text.*)" }' \
             <(grep -vE '^_(ZN|R)' "$work/once") - | sort -u
