@@ -9,5 +9,5 @@ use rrun::error::Warnings;
 fuzz_target!(|text: &[u8]| {
     let Ok(process) = bundle::parse_process(text, "process.json", &mut Warnings::default()) else { return };
     drop(identity::plan(&process, vec![]));
-    drop(scheduling::plan_process(&process, None));
+    drop(scheduling::plan(&process, None));
 });
