@@ -60,7 +60,7 @@ fn run_makes_few_system_calls() {
     let run = ["run", b.id.as_str()];
     // The first makes the state root.
     b.rrun(run).ok();
-    at_most(422 + 10 * hierarchies(), calls(&b, &run));
+    at_most(430 + 10 * hierarchies(), calls(&b, &run));
     b.assert_no_trace();
 }
 
@@ -68,7 +68,7 @@ fn exec_makes_few_system_calls() {
     let mut b = engine();
     b.config["process"]["args"] = Value::from(vec!["sleep", "1000"]);
     b.run_detached();
-    at_most(212 + 2 * hierarchies(), calls(&b, &["exec", &b.id, "true"]));
+    at_most(216 + 2 * hierarchies(), calls(&b, &["exec", &b.id, "true"]));
     b.rrun(["delete", "--force", &b.id]).ok();
 }
 

@@ -37,7 +37,9 @@ fn lines(b: &Bundle) -> Vec<String> {
 }
 
 fn what_was_done_is_told() {
-    let b = changed("echo hi > /etc/motd; rm /etc/group; chmod 700 /tmp; echo more >> /etc/passwd; mkdir /d; ln -s x /d/l");
+    let b = changed(
+        "umask 022; echo hi > /etc/motd; rm /etc/group; chmod 700 /tmp; echo more >> /etc/passwd; mkdir /d; ln -s x /d/l",
+    );
     let told = lines(&b);
     // As the umask of whoever runs the tests has made it.
     let before = std::os::unix::fs::MetadataExt::mode(&b.rootfs().join("tmp").metadata().expect("/tmp")) & 0o777;

@@ -208,6 +208,13 @@ pub fn lacks_time_namespace() -> Option<&'static str> {
     needs_groups().or((!Path::new("/proc/self/ns/time").exists()).then_some("this kernel has no time namespaces"))
 }
 
+/// User-mode Linux has no answer where a system call is to read a page of a process that is being killed for want of memory.
+pub fn dies_with_a_start() -> Option<&'static str> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    needs_groups()
+        .or(cpu.contains("User Mode Linux").then_some("this kernel panics where a process dies of memory in a system call"))
+}
+
 /// The patch layer carries the marks that only root's overlays obey (`trusted.overlay`).
 fn lacks_marks_of_layers() -> Option<&'static str> {
     lacks_time_namespace().or(needs_root())

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::{Case, Class, check};
 use crate::cgroups::cpu::lacks_cpuset;
-use crate::support::{Bundle, map_ids, needs_groups, needs_root};
+use crate::support::{Bundle, map_ids, needs_root};
 
-crate::tests![what_the_host_lacks_is_said if needs_root, limits_that_cannot_be_kept_are_said if needs_groups, processors_that_are_not_there_are_said if lacks_cpuset];
+crate::tests![what_the_host_lacks_is_said if needs_root, limits_that_cannot_be_kept_are_said if crate::fixtures::dies_with_a_start, processors_that_are_not_there_are_said if lacks_cpuset];
 
 const fn case(code: &'static str, class: Class, make: fn(&mut Bundle) -> &'static str, text: &'static str) -> Case {
     Case { code, make, before: |_| {}, text, exit: 1, class }
