@@ -1,8 +1,6 @@
 //! The resources of `update`, up to the writes that they become. The first byte chooses v1 or v2.
 #![no_main]
 
-mod host;
-
 use libfuzzer_sys::fuzz_target;
 use rrun::bundle;
 use rrun::concepts::cgroups::{self, Record};
