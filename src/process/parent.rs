@@ -151,7 +151,9 @@ pub fn create(plan: &mut Plan, mut state: State, dir: StateDir, tell: &Announce,
         tell.pidfd("standard", pidfd.as_fd())
     })?;
     tell.story(|| plan.story(|_| true));
-    channel.send(&Msg::Go(state.oci_json(Status::Created)), None)?;
+    // The document is for the hooks that init runs.
+    let document = if plan.hooks.has(hooks::Kind::StartContainer) { state.oci_json(Status::Created) } else { vec![] };
+    channel.send(&Msg::Go(document), None)?;
     Ok(Created { pid, pidfd, state, master, stdio, note, notify, channel, undo })
 }
 
