@@ -36,6 +36,8 @@ case $purpose in
         need mke2fs e2fsprogs
         need ip iproute2
         need tmux tmux
+        # What the chapters of the workshop ask a web server with.
+        need wget wget
         # Injects failures of system calls.
         need strace strace
         need zsh zsh

@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$1
 suite=trixie
-packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq,tmux,python3-minimal,apparmor,secilc
+packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,procps,iproute2,uidmap,attr,acl,libcap2-bin,strace,jq,tmux,python3-minimal,apparmor,secilc,wget
 installed=("$here/init" "$here/job" "$here/rrun-vm.service" "$here/rrun-vm.target")
 image=$cache/image-$(cat "$here/image.sh" "${installed[@]}" | sha256sum | cut -c1-16).ext4
 if [ -e "$image" ]; then
