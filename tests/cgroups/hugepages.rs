@@ -19,7 +19,13 @@ fn lacks_huge_pages() -> Option<&'static str> {
     }
     let has = read("/proc/cgroups").lines().any(|l| l.starts_with("hugetlb\t"));
     let pages = Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists();
-    (!has || !pages).then_some("needs huge pages of 2 MiB and the cgroup controller hugetlb")
+    // Who shares it out on cgroup2 has it in use there, so that v1 cannot have it.
+    let taken = read("/proc/self/mountinfo").lines().filter(|l| l.contains(" - cgroup2 ")).any(|l| {
+        let shared =
+            l.split(' ').nth(4).and_then(|dir| std::fs::read_to_string(Path::new(dir).join("cgroup.subtree_control")).ok());
+        shared.is_some_and(|shared| shared.split_whitespace().any(|c| c == "hugetlb"))
+    });
+    (!has || !pages || taken).then_some("needs huge pages of 2 MiB and the cgroup controller hugetlb, not in use by cgroup2")
 }
 
 /// Two huge pages more than there were; taken back at the end.
