@@ -12,7 +12,7 @@
 #   --cpus N       so many CPUs (default 1: two make every fork and every system call dearer, docs/testing.md)
 #   --release      tests the release build
 #   --timeout SECONDS
-#   --prepare      only makes what is made once: the kernel, the image, the programs
+#   --prepare      only makes what is made once: the kernel, the image, the programs; prints the kernel's version
 #
 # The VM is user-mode Linux: a kernel that is a process of this machine, so neither KVM nor an emulator is needed. The
 # kernel is $RRUN_VM_KERNEL, else ../shared/vm/linux-uml-*.xz beside the project, else Debian's package user-mode-linux
@@ -103,7 +103,10 @@ if [ ${#run[@]} -eq 0 ]; then
     target=$(dirname "$(dirname "$blackbox")")
     [ ${#profile[@]} -eq 0 ] || target=$(dirname "$target")/release
 fi
-[ "$prepare" = no ] || exit 0
+if [ "$prepare" = yes ]; then
+    if [ "$machine" = qemu ]; then basename "$kernel"; else "$kernel" --version; fi
+    exit 0
+fi
 
 work=$(mktemp -d)
 vm=
