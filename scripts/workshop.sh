@@ -32,9 +32,8 @@ root() {
     mkdir -p "$1"/{bin,dev,etc,proc,sys,tmp,run,srv/www}
     chmod 1777 "$1/tmp"
     cp "$busybox" "$1/bin/busybox"
-    for applet in $("$busybox" --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
-    done
+    # All its names at once: a fork for each is what takes long on a small machine.
+    chroot "$1" /bin/busybox --install -s /bin
     printf 'root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' > "$1/etc/passwd"
     printf 'root:x:0:\nuser:x:1000:\n' > "$1/etc/group"
     echo 'hello from a container' > "$1/srv/www/index.html"
