@@ -8,16 +8,17 @@ mod rootless;
 pub mod screen;
 pub mod user;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 pub use config::default_config;
-pub use list::collect;
+pub use list::all;
 pub use programs::{copy_program, rrun_path, witness_path};
 pub use rootless::{map_ids, map_own_ids, needs_groups, needs_root, own_name, share_pids};
 
@@ -27,24 +28,24 @@ pub struct Test {
     pub name: &'static str,
     /// The body; it panics to fail.
     pub body: fn(),
-    /// Asked before the run: `Some(reason)` skips the test.
-    pub lacks: fn() -> Option<&'static str>,
+    /// Asked before the run: the first `Some(reason)` skips the test.
+    pub lacks: &'static [Lacks],
 }
+
+/// What asks the host whether it can carry a test; why not, if it cannot.
+pub type Lacks = fn() -> Option<&'static str>;
 
 /// Lists the tests of a module: `tests![name_one, name_two if needs_root]`, where `needs_root: fn() -> Option<&'static str>`
 /// says what is lacking. `tests![all if needs_root; name_one, …]` says it of each.
 #[macro_export]
 macro_rules! tests {
-    (@lacks) => { || None };
-    (@lacks $lacks:expr) => { $lacks };
-    (@lacks $of_all:expr, $($lacks:expr)?) => { || $of_all()$(.or_else($lacks))? };
     (all if $of_all:ident; $($name:ident $(if $lacks:expr)?),* $(,)?) => {
         /// The tests of this module.
         pub fn tests() -> Vec<$crate::support::Test> {
             vec![$($crate::support::Test {
                 name: concat!(module_path!(), "::", stringify!($name)),
                 body: $name,
-                lacks: $crate::tests!(@lacks $of_all, $($lacks)?),
+                lacks: &[$of_all, $($lacks)?],
             }),*]
         }
     };
@@ -54,14 +55,28 @@ macro_rules! tests {
             vec![$($crate::support::Test {
                 name: concat!(module_path!(), "::", stringify!($name)),
                 body: $name,
-                lacks: $crate::tests!(@lacks $($lacks)?),
+                lacks: &[$($lacks)?],
             }),*]
         }
     };
 }
 
+impl Test {
+    /// Its name as the harness prints it: without that of the program.
+    pub fn short_name(&self) -> &'static str {
+        self.name.split_once("::").map_or(self.name, |(_, rest)| rest)
+    }
+
+    /// Why the host cannot carry it. Many tests ask the same, so each question is asked once.
+    fn lacking(&self) -> Option<&'static str> {
+        static ASKED: Mutex<BTreeMap<usize, Option<&'static str>>> = Mutex::new(BTreeMap::new());
+        let mut asked = ASKED.lock().expect("the answers so far");
+        self.lacks.iter().find_map(|ask| *asked.entry(*ask as usize).or_insert_with(ask))
+    }
+}
+
 fn trial(test: Test) -> Trial {
-    let name = test.name.split_once("::").map_or(test.name, |(_, rest)| rest);
+    let name = test.short_name();
     let body = test.body;
     let run = move || {
         let start = std::time::Instant::now();
@@ -73,13 +88,18 @@ fn trial(test: Test) -> Trial {
         result
     };
     let trial = Trial::test(name, run);
-    match (test.lacks)() {
+    match test.lacking() {
         Some(reason) => {
             note(name, "skipped", reason, 0);
             trial.with_kind(reason).with_ignored_flag(true)
         }
         None => trial,
     }
+}
+
+/// Every test as the harness wants it, in alphabetical order.
+pub fn collect() -> Vec<Trial> {
+    all().into_iter().map(trial).collect()
 }
 
 /// Appends a line to the file `RRUN_TEST_RESULTS`, from which the table of docs/conformance.md is made.
