@@ -70,6 +70,8 @@ measure() {
     # shellcheck disable=SC2016 # for the inner shell
     LD_LIBRARY_PATH=$kit/peers unshare --mount sh -euc '
         work=$1 && shift
+        mkdir "$work/state"
+        mount -t tmpfs state "$work/state"
         # Debian'"'"'s crun takes no v2 hierarchy that carries hugetlb beside v1; runc wants the directory to be called so.
         v2=$(awk "\$3 == \"cgroup2\" { print \$2; exit }" /proc/mounts)
         if grep -q "^cgroup .* cgroup " /proc/mounts && grep -qw hugetlb "$v2/cgroup.controllers" 2> /dev/null; then
@@ -84,8 +86,18 @@ measure() {
             done
             mountpoint -q "$work/hugetlb" || echo "bench.sh: hugetlb cannot be taken from cgroup2, which Debian'"'"'s crun will not run beside" >&2
         fi
+        # An interrupted measurement is tidied up as well: the signal reaches the one that measures, and this shell goes on.
+        trap : INT TERM HUP
         status=0
         "$@" || status=$?
+        for named in "$@"; do
+            case $named in *=*) ;; *) continue ;; esac
+            for left in "$work/state/${named%%=*}"/*/; do
+                [ -d "$left" ] || continue
+                left=${left%/}
+                "${named#*=}" --root "${left%/*}" delete --force "${left##*/}" || true
+            done
+        done
         if mountpoint -q "$work/hugetlb"; then
             # A hierarchy with a group in it, or with one that is not quite gone, outlives its last mount, and would stay away from
             # v2 until it is mounted and unmounted once more.

@@ -1,6 +1,6 @@
 //! Times container runtimes beside each other and prints the tables of docs/performance.md: `bench table|scale ROUNDS DIR NAME=PATH…`.
 //!
-//! DIR holds the fixtures. Rounds are interleaved (A B C A B C), so that a drift of the machine hits all alike; a cell gives
+//! DIR holds the fixtures, and the state of each runtime in `state/NAME`. Rounds are interleaved (A B C A B C), so that a drift of the machine hits all alike; a cell gives
 //! the median in milliseconds, and its ratio to that of the first runtime that is not rrun. CPU time is that of all processes
 //! that were waited for. `floor` names the program that does the kernel's work alone (floor.c).
 
@@ -9,10 +9,12 @@
 mod scale;
 
 use std::fs;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::{Value, json};
 
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 struct Runtime {
     name: String,
     path: PathBuf,
-    /// Its state root. On a tmpfs, as /run is.
+    /// Its state root.
     root: PathBuf,
 }
 
@@ -70,8 +72,7 @@ fn table(bench: &Bench) {
     let each = |what: &str, of: &dyn Fn(&Runtime) -> String| line(what, bench.runtimes.iter().map(of));
     each("system calls of one `run`, all processes", &|r| bench.system_calls(r).map_or(String::new(), |n| n.to_string()));
     each("peak resident size, KiB", &|r| bench.peak_of(r));
-    // The floor reads no config, and so no limit.
-    each("smallest memory limit that suffices, KiB", &|r| if r.is_floor() { String::new() } else { bench.least_memory(r) });
+    each("smallest memory limit that suffices, KiB", &|r| bench.least_memory(r));
     each("binary without its libraries, KiB", &|r| fs::metadata(&r.path).map_or(0, |m| m.len() / 1024).to_string());
 }
 
@@ -85,7 +86,8 @@ impl Bench {
         let dir = Path::new(dir);
         let short = dir.join("engine");
         let stays = variant(&short, &dir.join("stays"), |config| config["process"]["args"] = json!(["sleep", "100000"]));
-        let state = Path::new("/run").join(format!("rrun-bench-{}", std::process::id()));
+        // A tmpfs, by scripts/bench.sh, which also removes what is left in it, however we end.
+        let state = dir.join("state");
         let runtimes = runtimes.iter().map(|named| {
             let (name, path) = named.split_once('=').expect("NAME=PATH");
             Runtime { name: name.to_owned(), path: path.into(), root: state.join(name) }
@@ -177,24 +179,25 @@ impl Bench {
 
     /// The smallest memory limit under which the program runs, three times in a row.
     fn least_memory(&self, runtime: &Runtime) -> String {
-        const KIB: [u64; 20] =
-            [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 768, 1024, 2048, 3072, 4096, 8192, 16384];
-        let runs = |kib: &&u64| {
-            let limit = json!({"limit": **kib * 1024});
+        let mut tried = (64..512).step_by(8).chain([512, 768, 1024, 2048, 3072, 4096, 8192, 16384]);
+        let runs = |kib: &u64| {
+            let limit = json!({"limit": kib * 1024});
             let change = |config: &mut Value| config["linux"]["resources"]["memory"] = limit;
             let bundle = variant(&self.short, &self.short.with_file_name("little"), change);
             (0..3).all(|_| {
                 let mut within = Command::new("timeout");
                 within.args(["-s", "KILL", "20"]).arg(&runtime.path).args(runtime.prefix()).args(runtime.run_args(&bundle));
+                // The floor reads no config.
+                within.env("LIMIT", (kib * 1024).to_string());
                 let done = within.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
                 let done = done.expect("start timeout").success();
-                if !done {
+                if !done && !runtime.is_floor() {
                     runtime.command(&["delete", "--force", "bench"]).status().expect("start it");
                 }
                 done
             })
         };
-        KIB.iter().find(runs).map_or("more".to_owned(), u64::to_string)
+        tried.find(runs).map_or("more".to_owned(), |kib| kib.to_string())
     }
 }
 
@@ -229,8 +232,15 @@ impl Runtime {
     }
 
     fn checked(&self, args: &[&str]) {
-        let status = self.command(args).status().expect("start it");
-        assert!(status.success(), "{} {} failed: {status}", self.name, args.join(" "));
+        // What it says goes to memory: a pipe would be held open by a container that stays.
+        let mut said: fs::File = memfd_create("stderr", MFdFlags::MFD_CLOEXEC).expect("memfd_create").into();
+        let own = said.try_clone().expect("duplicate a descriptor");
+        let status = self.command(args).stderr(own).status().expect("start it");
+        if !status.success() {
+            let mut text = String::new();
+            said.rewind().and_then(|()| said.read_to_string(&mut text)).expect("read what it said");
+            panic!("{} {} failed: {status}\n{text}", self.name, args.join(" "));
+        }
     }
 
     fn call(&self, args: &[&str]) -> Sample {
@@ -240,14 +250,6 @@ impl Runtime {
     fn output(&self, args: &[&str]) -> String {
         let out = self.command(args).stdout(Stdio::piped()).output().expect("start it");
         String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if let Some(state) = self.runtimes.first().and_then(|r| r.root.parent()) {
-            fs::remove_dir_all(state).ok();
-        }
     }
 }
 
