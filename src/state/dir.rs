@@ -277,10 +277,14 @@ impl StateDir {
 
     fn text(&self, name: &str) -> io::Result<Vec<u8>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = File::from(openat(&self.dir, name, flags, Mode::empty())?);
-        // Most fit. What is not filled is never touched.
-        let mut text = Vec::with_capacity(32 << 10);
-        file.take(LARGEST).read_to_end(&mut text)?;
+        let mut file = File::from(openat(&self.dir, name, flags, Mode::empty())?);
+        // Most fit, and what does not fill the page is all: `list` reads a thousand of them.
+        let mut page = [0; 8192];
+        let n = file.read(&mut page)?;
+        let mut text = page[..n].to_vec();
+        if n == page.len() {
+            file.take(LARGEST - n as u64).read_to_end(&mut text)?;
+        }
         Ok(text)
     }
 

@@ -21,7 +21,7 @@ pub fn run(global: &Global, args: &ListArgs, journal: &mut Journal) -> Result<Ou
     };
     let mut found = vec![];
     for id in root.ids()? {
-        match look(&root, &id) {
+        match look(&root, &id, args.quiet) {
             Ok(container) => found.extend(container),
             Err(error) => journal.warnings().add(format!("container {id}: {error}")),
         }
@@ -29,12 +29,12 @@ pub fn run(global: &Global, args: &ListArgs, journal: &mut Journal) -> Result<Ou
     Ok(Outcome::print(show(&found, args)))
 }
 
-/// The state and status of one container; `None` for one that is just being made or removed.
-fn look(root: &StateRoot, id: &str) -> Result<Option<(State, Status)>> {
+/// The state and status of one container; `None` for one that is just being made or removed. For ids alone the kernel is not asked.
+fn look(root: &StateRoot, id: &str, quiet: bool) -> Result<Option<(State, Status)>> {
     let Ok(dir) = root.container(id) else { return Ok(None) };
     match dir.load() {
         Ok(state) => {
-            let status = state.status(&dir)?;
+            let status = if quiet { Status::Stopped } else { state.status(&dir)? };
             Ok(Some((state, status)))
         }
         Err(e) if e.op_text() == MISSING => Ok(None),
