@@ -73,15 +73,15 @@ impl Host {
         let read = |path: &str| read_short(path).at(|| format!("read {path}"));
         let euid = nix::unistd::geteuid().as_raw();
         let egid = nix::unistd::getegid().as_raw();
-        let map = read("/proc/self/uid_map")?;
-        let rootless = euid != 0 || !is_initial(&map);
+        let map = if euid == 0 && in_initial_user_namespace() { None } else { Some(read("/proc/self/uid_map")?) };
+        let rootless = euid != 0 || map.as_ref().is_some_and(|map| !is_initial(map));
         let own = read("/proc/self/cgroup")?;
         let mut cgroups = match unified::alone(&own) {
             Some(cgroups) => cgroups,
             None => Cgroups::parse(&mount_table()?, &own),
         };
         if rootless {
-            cgroups.owner = outside(&map, euid).unwrap_or(euid);
+            cgroups.owner = map.and_then(|map| outside(&map, euid)).unwrap_or(euid);
             cgroups.only_below = cgroups.is_only_below();
         }
         Ok(Self { euid, egid, rootless, cgroups })
@@ -111,6 +111,11 @@ fn replaced(bytes: Vec<u8>) -> String {
 /// Whether rrun lacks root's rights over the host: what [`Host::ask`] finds, without the rest of its questions.
 pub fn is_rootless() -> bool {
     !nix::unistd::geteuid().is_root() || !read_short("/proc/self/uid_map").is_ok_and(|map| is_initial(&map))
+}
+
+/// Whether rrun is known to be in the initial user namespace: one call, where reading the map takes three.
+fn in_initial_user_namespace() -> bool {
+    nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|s| s.st_ino == INITIAL_USER_NAMESPACE)
 }
 
 /// Whether a uid_map is that of the initial user namespace.
@@ -200,8 +205,7 @@ impl Own {
         let status = OwnStatus::ask().at(|| "read /proc/self/status")?;
         let last = crate::sys::credentials::last_capability();
         let capabilities = Capabilities { bounding: status.bounding, permitted: status.permitted, last };
-        let namespace = nix::sys::stat::stat("/proc/self/ns/user").map(|s| s.st_ino);
-        let initial_user_namespace = namespace == Ok(INITIAL_USER_NAMESPACE);
+        let initial_user_namespace = in_initial_user_namespace();
         Ok(Self { capabilities, ignored_signals: status.ignored, initial_user_namespace })
     }
 }
