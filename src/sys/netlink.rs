@@ -6,10 +6,14 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, send, socket};
+
+use super::check;
 
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
+/// More than the kernel puts into one answer.
+const LARGEST: usize = 1 << 16;
 /// Acknowledge the request.
 const ACK: u16 = 0x4;
 /// It is a request.
@@ -65,16 +69,24 @@ impl Netlink {
         message.extend(body);
         send(self.0.as_raw_fd(), &message, MsgFlags::empty())?;
         let mut answers = Vec::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let length = match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Err(nix::errno::Errno::EINTR) => continue,
-                got => got?,
-            };
-            if split(&buffer[..length], &mut answers)? {
-                return Ok(answers);
-            }
+        // Not zeroed: only the pages that an answer fills are touched, which in init count against the container's limit.
+        let mut buffer = Vec::with_capacity(LARGEST);
+        while !split(receive(&self.0, &mut buffer)?, &mut answers)? {}
+        Ok(answers)
+    }
+}
+
+/// recv(2) into `buffer` from its beginning; what came.
+fn receive<'a>(socket: &OwnedFd, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+    loop {
+        // SAFETY: the kernel writes at most the capacity of a buffer that is borrowed for as long.
+        let got = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.capacity(), 0) };
+        match check(got as libc::c_long) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            // SAFETY: the kernel wrote so many bytes, which is not more than the capacity.
+            got => unsafe { buffer.set_len(got? as usize) },
         }
+        return Ok(buffer);
     }
 }
 
