@@ -16,7 +16,7 @@ use oci_spec::runtime::Spec;
 use crate::error::{At, Error, Result};
 use crate::sys::entry::{make_file, make_node, open};
 use crate::sys::fd::Spent;
-use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, set_attributes};
+use crate::sys::mount::{Attributes, Filesystem, attach, clone_mount, clone_tree_with, set_attributes};
 use crate::sys::procfs::{is_procfs_root, is_sysfs_root};
 use crate::sys::resolve::{Name, Root};
 
@@ -74,15 +74,13 @@ pub fn plan(spec: &Spec) -> Result<MasksPlan> {
 }
 
 /// Hides and write-protects. A missing path is skipped.
-pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
+pub fn apply(plan: &MasksPlan, root: &Root, spent: &mut Spent) -> Result<()> {
     let places = Places::open(plan, root)?;
-    let mut spent = Spent::default();
     for path in &plan.read_only {
         let Some(place) = places.find(path)? else { continue };
         let at = |call: &str| format!("{call} {} (read-only)", path.display());
-        let copy = clone_mount(place.as_fd(), true).at(|| at("open_tree"))?;
         let ro = Attributes::setting(libc::MOUNT_ATTR_RDONLY);
-        set_attributes(copy.as_fd(), true, &ro).at(|| at("mount_setattr"))?;
+        let copy = clone_tree_with(place.as_fd(), c"", true, false, &ro).map_err(|(call, e)| Error::os(at(call), e))?;
         attach(copy.as_fd(), place.as_fd()).at(|| at("move_mount"))?;
         spent.push(copy);
         spent.push(place);
@@ -91,10 +89,12 @@ pub fn apply(plan: &MasksPlan, root: &Root) -> Result<()> {
     for path in &plan.hidden {
         let Some(place) = places.find(path)? else { continue };
         covers
-            .put(place.as_fd(), root, plan.label.as_deref(), &mut spent)
+            .put(place.as_fd(), root, plan.label.as_deref(), spent)
             .map_err(|e| e.context(format!("mask {}", path.display())))?;
         spent.push(place);
     }
+    places.views.into_iter().for_each(|(_, view)| spent.push(view));
+    [covers.directory, covers.file].into_iter().flatten().for_each(|cover| spent.push(cover));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::error::{At, Error, Result};
 use crate::sys::fd::cwd;
-use crate::sys::mount::{Attributes, Filesystem, attach as attach_at, clone_tree, pivot_root_here, set_attributes};
+use crate::sys::mount::{Attributes, Filesystem, attach as attach_at, clone_tree_with, pivot_root_here, set_attributes};
 use crate::sys::resolve::{Root, openat2};
 
 /// How the root is entered.
@@ -92,16 +92,14 @@ fn propagation(word: &str) -> Result<u64> {
 /// Outside: a copy of the tree at root.path, attached nowhere (open_tree), or `overlay` as it is. `None` when only the
 /// inside may copy it, for lack of privilege on the host.
 pub fn apply_from_parent(plan: &RootfsPlan, overlay: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
-    let tree = match (overlay, plan.entry) {
-        (Some(overlay), _) => overlay,
-        (None, Entry::Chroot) => return Ok(None),
+    match (overlay, plan.entry) {
+        (Some(overlay), _) => plan.isolate(overlay.as_fd()).map(|()| Some(overlay)),
+        (None, Entry::Chroot) => Ok(None),
         (None, _) => match plan.copy() {
-            Err(e) if e.errno() == Some(libc::EPERM) => return Ok(None),
-            tree => tree?,
+            Err(e) if e.errno() == Some(libc::EPERM) => Ok(None),
+            tree => tree.map(Some),
         },
-    };
-    plan.isolate(tree.as_fd())?;
-    Ok(Some(tree))
+    }
 }
 
 /// Inside: sets the propagation of `/`, attaches the tree, returns it as the root for all further resolution.
@@ -115,11 +113,7 @@ pub fn attach(plan: &RootfsPlan, tree: Option<OwnedFd>) -> Result<Root> {
     set_attributes(host.as_fd(), true, &Attributes::propagate(away)).at(|| "mount_setattr / (propagation)").map_err(in_chroot)?;
     let tree = match tree {
         Some(tree) => tree,
-        None => {
-            let tree = plan.copy()?;
-            plan.isolate(tree.as_fd())?;
-            tree
-        }
+        None => plan.copy()?,
     };
     let place = if plan.visible { plan.open(libc::O_PATH)? } else { host };
     attach_at(tree.as_fd(), place.as_fd()).at(|| format!("move_mount {}", plan.path.display()))?;
@@ -251,20 +245,32 @@ impl RootfsPlan {
         openat2(cwd(), &path, flags | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0, 0).at(|| self.text()).map_err(|e| self.explain(e))
     }
 
-    /// A copy of the tree at root.path with the mounts below it.
+    /// A copy of the tree at root.path with the mounts below it, isolated.
     fn copy(&self) -> Result<OwnedFd> {
         let dir = self.open(libc::O_PATH)?;
-        clone_tree(dir.as_fd(), c"", true, false).at(|| format!("open_tree {}", self.path.display()))
+        let (all, kind) = self.isolation();
+        let at_once = if all { Attributes::propagate(kind) } else { Attributes::default() };
+        let tree = clone_tree_with(dir.as_fd(), c"", true, false, &at_once)
+            .map_err(|(call, e)| Error::os(format!("{call} {}", self.path.display()), e))?;
+        if !all {
+            self.isolate(tree.as_fd())?;
+        }
+        Ok(tree)
     }
 
-    /// Takes the tree out of the host's peer groups. `shared` comes back at the end, as a group of the container's own: made
-    /// here it would carry /proc and /dev of the container to the host's directory.
+    /// Takes the tree out of the host's peer groups.
     fn isolate(&self, tree: BorrowedFd) -> Result<()> {
-        let at = || "mount_setattr root (propagation)";
+        let (all, kind) = self.isolation();
+        set_attributes(tree, all, &Attributes::propagate(kind)).at(|| "mount_setattr root (propagation)")
+    }
+
+    /// How, and whether the mounts below it as well. `shared` comes back at the end, as a group of the container's own: made
+    /// here it would carry /proc and /dev of the container to the host's directory.
+    fn isolation(&self) -> (bool, u64) {
         match self.propagation & !libc::MS_REC {
-            libc::MS_SHARED => set_attributes(tree, false, &Attributes::propagate(libc::MS_PRIVATE)).at(at),
-            libc::MS_PRIVATE | libc::MS_UNBINDABLE => set_attributes(tree, true, &Attributes::propagate(libc::MS_PRIVATE)).at(at),
-            _ => set_attributes(tree, true, &Attributes::propagate(libc::MS_SLAVE)).at(at),
+            libc::MS_SHARED => (false, libc::MS_PRIVATE),
+            libc::MS_PRIVATE | libc::MS_UNBINDABLE => (true, libc::MS_PRIVATE),
+            _ => (true, libc::MS_SLAVE),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::concepts::{
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, ProcessPlan, Step};
 use crate::sys::entry::NoUmask;
-use crate::sys::fd::close_copy;
+use crate::sys::fd::{close_all, close_copy};
 use crate::sys::process::{execve, exit_now, prctl};
 use crate::sys::procfs::{ProcFs, Way};
 use crate::sys::resolve::Root;
@@ -53,6 +53,15 @@ pub struct Birth<'a> {
     pub fifo: Option<OwnedFd>,
     /// The stopwatch.
     pub laps: &'a Laps,
+}
+
+impl Birth<'_> {
+    /// Outside: closes the parent's copies. Most have numbers that follow each other, and are closed together.
+    pub fn close(mut self, group: Option<OwnedFd>) {
+        let mut copies = std::mem::take(&mut self.join.v1_tasks);
+        copies.extend(self.sources.take().into_iter().chain(self.tree.take()).chain(group));
+        close_all(copies);
+    }
 }
 
 /// Becomes the program, or tells the parent (after the gate: `start`) why not and ends.
@@ -149,7 +158,7 @@ fn prepare(
     let root = laps.step(Step::AttachRoot, || rootfs::attach(&plan.rootfs, tree.take()))?;
     // Mount points and nodes have the modes that rrun gives them.
     let umask = NoUmask::new();
-    let mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
+    let mut mounted = laps.step(Step::Mounts, || mounts::apply(&plan.mounts, sources, &root))?;
     let (dev, mut nodes) = (mounted.dev.as_ref(), Some(rest.nodes));
     step(Step::Devices, &mut || devices::apply(&plan.devices, nodes.take().unwrap_or_default(), dev, &root))?;
     // The terminal comes from the container's own devpts, while its mount is at hand.
@@ -162,7 +171,7 @@ fn prepare(
         step(Step::ContainerHooks, &mut || hooks::run(&plan.hooks, hooks::Kind::CreateContainer, &state))?;
     }
     step(Step::EnterRoot, &mut || rootfs::enter(&plan.rootfs, &root))?;
-    step(Step::Masks, &mut || masks::apply(&plan.masks, &root))?;
+    step(Step::Masks, &mut || masks::apply(&plan.masks, &root, &mut mounted.spent))?;
     step(Step::Names, &mut || namespaces::apply_names(&plan.namespaces))?;
     // Through the private procfs: /proc/sys of the container may be write-protected or a fake.
     step(Step::Sysctl, &mut || sysctl::apply(&plan.sysctl, &proc))?;
@@ -172,7 +181,7 @@ fn prepare(
     // Last of the file system: mount points had to be made before.
     step(Step::FinishRoot, &mut || rootfs::finish(&plan.rootfs, root.as_fd()))?;
     // Handles of the tree are closed, not merely marked; and a low RLIMIT_NOFILE counts what is open.
-    drop((root, mounted));
+    mounted.close(root);
     let gate = rest.fifo.map(|fifo| gate::approach(fifo, &proc)).transpose()?;
     let program = take_attributes(&mut plan.process, &plan.stdio, channel, &proc, laps)?;
     Ok((gate, program))

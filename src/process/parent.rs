@@ -215,10 +215,10 @@ fn split(
     }
     let group = made.join.v2.take();
     let cgroup = group.as_ref().map(|fd| fd.as_fd());
-    let birth = |joined| Birth {
+    let birth = Birth {
         plan,
         channel: inner,
-        joined,
+        joined: needs_joiner,
         opened: made.opened,
         join: made.join,
         tree: made.tree,
@@ -235,14 +235,14 @@ fn split(
         cloned.map_err(|e| refused_clone("clone3 with new namespaces", e, flags))
     })?;
     let (pid, pidfd) = match cloned {
-        Cloned::Child if needs_joiner => joiner::run(birth(true), flags, group),
+        Cloned::Child if needs_joiner => joiner::run(birth, flags, group),
         Cloned::Child => {
             drop(group);
-            init::run(birth(false))
+            init::run(birth)
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    drop(birth);
+    birth.close(group);
     if let Some(own) = own_pid_namespace {
         // Hooks must run in rrun's own PID namespace again.
         let returned = setns(own.as_fd(), libc::CLONE_NEWPID as u64).at(|| "return to the own PID namespace");

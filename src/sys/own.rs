@@ -33,14 +33,18 @@ impl OwnStatus {
 /// The text of a small file of procfs, sysfs or cgroupfs. The kernel fills a page with as many whole records as fit, so a
 /// read(2) that leaves half of it empty has reached the end: no second one has to say so.
 pub fn read_short(path: impl AsRef<std::path::Path>) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    read_short_file(std::fs::File::open(path)?).map(|(text, _)| text)
+}
+
+/// The same for one that is open, which comes back with its text.
+pub fn read_short_file(mut file: std::fs::File) -> io::Result<(String, std::fs::File)> {
     let mut page = [0; 4096];
     let n = file.read(&mut page)?;
     let mut text = page[..n].to_vec();
     if n > page.len() / 2 {
         file.read_to_end(&mut text)?;
     }
-    String::from_utf8(text).map_err(|_| io::Error::from_raw_os_error(libc::EILSEQ))
+    String::from_utf8(text).map(|text| (text, file)).map_err(|_| io::Error::from_raw_os_error(libc::EILSEQ))
 }
 
 #[cfg(test)]

@@ -128,6 +128,12 @@ impl Root {
     }
 }
 
+impl From<Root> for OwnedFd {
+    fn from(root: Root) -> Self {
+        root.0
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use super::mount::{Attributes, clone_tree, set_attributes};
+use super::mount::{Attributes, clone_tree_with};
 use super::process::{StringVector, execve_fd};
 use super::{check, fd};
 
@@ -55,10 +55,8 @@ fn into_c_string(s: std::ffi::OsString) -> io::Result<CString> {
 
 /// A copy of the binary's mount, read-only, that no path leads to.
 fn detached_read_only() -> io::Result<OwnedFd> {
-    let mount = clone_tree(fd::cwd(), c"/proc/self/exe", false, true)?;
-    let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    set_attributes(mount.as_fd(), false, &Attributes { set, ..Default::default() })?;
-    Ok(mount)
+    let read_only = Attributes::setting(libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
+    clone_tree_with(fd::cwd(), c"/proc/self/exe", false, true, &read_only).map_err(|(_, e)| e)
 }
 
 /// A sealed copy of the binary in memory (memfd_create(2)), for callers that may not mount.

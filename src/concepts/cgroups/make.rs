@@ -13,6 +13,7 @@ use super::paths::Group;
 use super::values::Write;
 use super::{CgroupsPlan, Freezer, Join, Record, ebpf, freezer, join, owner, tree, write};
 use crate::error::{At, Error, Result};
+use crate::sys::fd::Spent;
 
 /// Directories made so far, to be removed again if a later step fails.
 #[derive(Default)]
@@ -177,15 +178,16 @@ fn check_old(plan: &CgroupsPlan, group: &Group, join: &mut Join) -> Result<()> {
 /// v1: a group without CPUs or memory nodes takes no process, and a new one has none. What the config does not give is
 /// copied down from above, on the whole way. `old`: the group was there before, and may have some.
 fn fill_cpuset(group: &Group, writes: &[Write], old: bool) -> Result<()> {
+    let mut spent = Spent::default();
     for dir in group.chain() {
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let (last, path) = (dir == group.dir, dir.join(file));
             let given = last && writes.iter().any(|w| w.file == file);
-            if given || ((old || !last) && !write::read(&path)?.is_empty()) {
+            if given || ((old || !last) && !write::read_and_keep(&path, &mut spent)?.is_empty()) {
                 continue;
             }
-            let above = write::read(&dir.parent().expect("below the mount point").join(file))?;
-            write::put(&path, &above).at(|| format!("write {above:?} to {}", path.display()))?;
+            let above = write::read_and_keep(&dir.parent().expect("below the mount point").join(file), &mut spent)?;
+            write::put_and_keep(&path, &above, &mut spent).at(|| format!("write {above:?} to {}", path.display()))?;
         }
     }
     Ok(())

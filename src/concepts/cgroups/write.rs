@@ -10,10 +10,27 @@ use std::path::{Path, PathBuf};
 use super::paths::Group;
 use super::values::{Otherwise, Write, not_mounted};
 use crate::error::{At, Error, Result};
+use crate::sys::fd::Spent;
+use crate::sys::own::read_short_file;
 
 /// Opens a file of a group for writing. Never creates: cgroupfs answers an unknown name with ENOENT only so.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
+}
+
+/// [`put`] and [`read`] for who has more to close afterwards.
+pub(super) fn put_and_keep(path: &Path, text: &str, spent: &mut Spent) -> io::Result<()> {
+    let mut file = open(path)?;
+    let done = file.write_all(text.as_bytes());
+    spent.push(file);
+    done
+}
+
+/// As [`read`].
+pub(super) fn read_and_keep(path: &Path, spent: &mut Spent) -> Result<String> {
+    let (text, file) = File::open(path).and_then(read_short_file).at(|| format!("read {}", path.display()))?;
+    spent.push(file);
+    Ok(text.trim_end().to_owned())
 }
 
 /// One write(2): cgroupfs takes each write as a whole value.
@@ -23,7 +40,7 @@ pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
 
 /// Writes all values in order. Values that may come too early are tried again at the end.
 pub(super) fn all(groups: &[Group], writes: &[Write]) -> Result<()> {
-    let mut last: Option<(PathBuf, File)> = None;
+    let mut last = Cache::default();
     let mut late: Vec<&Write> = Vec::new();
     for write in writes {
         match one(groups, write, &mut last) {
@@ -35,7 +52,7 @@ pub(super) fn all(groups: &[Group], writes: &[Write]) -> Result<()> {
 }
 
 /// Writes one value. `last` is the file written before, which device rules write again and again.
-fn one(groups: &[Group], write: &Write, last: &mut Option<(PathBuf, File)>) -> Result<()> {
+fn one(groups: &[Group], write: &Write, last: &mut Cache) -> Result<()> {
     let (file, text) = match open_cached(groups[write.group].dir.join(&write.file), last) {
         Ok(file) => (file, &write.text),
         Err((path, e)) if e.raw_os_error() == Some(libc::ENOENT) => match &write.otherwise {
@@ -82,16 +99,27 @@ fn cpus(list: &str) -> impl Iterator<Item = u32> {
     list.trim().split(',').filter_map(range).flatten()
 }
 
-type Cache = Option<(PathBuf, File)>;
+/// The file that is open, and those that were, to be closed together.
+#[derive(Default)]
+struct Cache {
+    last: Option<(PathBuf, File)>,
+    spent: Spent,
+}
 
-fn open_cached(path: PathBuf, last: &mut Cache) -> std::result::Result<&mut (PathBuf, File), (PathBuf, io::Error)> {
-    if last.as_ref().is_none_or(|(open, _)| *open != path) {
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.last.take().into_iter().for_each(|(_, file)| self.spent.push(file));
+    }
+}
+
+fn open_cached(path: PathBuf, cache: &mut Cache) -> std::result::Result<&mut (PathBuf, File), (PathBuf, io::Error)> {
+    if cache.last.as_ref().is_none_or(|(open, _)| *open != path) {
         match open(&path) {
-            Ok(file) => *last = Some((path, file)),
+            Ok(file) => cache.last.replace((path, file)).into_iter().for_each(|(_, old)| cache.spent.push(old)),
             Err(e) => return Err((path, e)),
         }
     }
-    Ok(last.as_mut().expect("just filled"))
+    Ok(cache.last.as_mut().expect("just filled"))
 }
 
 /// The error of a refused value, with what can be known about its reason.

@@ -15,7 +15,7 @@ use crate::error::{At, Error, Result};
 use crate::sys::entry::{link_text, make_symlink};
 use crate::sys::fd::{Spent, cwd};
 use crate::sys::idmap::user_namespace;
-use crate::sys::mount::{Attributes, Filesystem, attach, clone_tree, set_attributes};
+use crate::sys::mount::{Attributes, Filesystem, attach, clone_tree_with, set_attributes};
 use crate::sys::procfs::is_procfs_root;
 use crate::sys::resolve::{Kind, Root, openat2};
 
@@ -72,13 +72,19 @@ impl Bind {
                 return Ok(found);
             }
         }
-        let copy = match clone_tree(cwd(), &self.source, self.recursive, !self.no_follow) {
-            Err(e) if self.optional && e.raw_os_error() == Some(libc::ENOENT) => {
+        let at_once = self.at_once(inherited);
+        let copied = clone_tree_with(cwd(), &self.source, self.recursive, !self.no_follow, &at_once.unwrap_or_default());
+        let copy = match copied {
+            Err((_, e)) if self.optional && e.raw_os_error() == Some(libc::ENOENT) => {
                 let empty = libc::MOUNT_ATTR_RDONLY | ALWAYS;
                 return Filesystem::open(c"tmpfs").and_then(|fs| fs.mount(empty)).at(|| "open_tree an empty directory");
             }
-            copy => copy.at(|| format!("open_tree {}", self.path()))?,
+            Err(("open_tree", e)) => return Err(Error::os(format!("open_tree {}", self.path()), e)),
+            copied => copied.map_err(|(call, e)| Error::os(call, e))?,
         };
+        if at_once.is_some() {
+            return Ok(copy);
+        }
         if self.must_be_procfs && !is_procfs_root(copy.as_fd()).at(|| "fstatfs")? {
             return Err(target::not_proc(std::path::Path::new("/proc")));
         }
@@ -92,6 +98,17 @@ impl Bind {
         let (own, all) = (merged(self.own, map(false)), merged(self.all, map(true)));
         self.change_copy(copy.as_fd(), inherited, own, all)?;
         Ok(copy)
+    }
+
+    /// What can be given to the copy when it is made, if that is all: nothing is asked about it before, no ids are mapped, and one
+    /// change of either the mount or all mounts of the copy will do.
+    fn at_once(&self, inherited: u64) -> Option<Attributes> {
+        let simple = !self.must_be_procfs && self.id_map.is_none() && self.propagations.is_empty();
+        let attributes = match self.recursive {
+            false => merged(self.own, self.all),
+            true => Some(self.all).filter(|_| self.own.is_empty())?,
+        };
+        simple.then_some(Attributes { propagation: inherited, ..attributes })
     }
 
     /// In this order: a copy is a peer of the host's mount. `shared` makes a slave a group of its own; made of a peer, it

@@ -73,9 +73,16 @@ enum Act {
 #[derive(Debug, Default)]
 pub struct Sources(Vec<Vec<OwnedFd>>);
 
+impl Sources {
+    /// All of them, for who closes them together with others.
+    pub fn take(&mut self) -> Vec<OwnedFd> {
+        self.0.drain(..).flatten().collect()
+    }
+}
+
 impl Drop for Sources {
     fn drop(&mut self) {
-        close_all(self.0.drain(..).flatten());
+        close_all(self.take());
     }
 }
 
@@ -88,9 +95,18 @@ pub struct Mounted {
     pub pts: Option<OwnedFd>,
     /// The mount at /dev is a tmpfs that was just made: nothing is in it but what rrun put there.
     fresh_dev: bool,
+    /// Handles whose work is done.
+    pub spent: Spent,
 }
 
 impl Mounted {
+    /// Closes them all, and `root`, in few calls.
+    pub fn close(mut self, root: Root) {
+        self.spent.push(root);
+        self.dev.into_iter().for_each(|dev| self.spent.push(dev));
+        self.pts.into_iter().for_each(|pts| self.spent.push(pts));
+    }
+
     /// Keeps the handles that later steps want.
     fn keep(&mut self, mount: &Mount, made: OwnedFd, spent: &mut Spent) {
         match mount.destination.to_str() {
@@ -128,9 +144,11 @@ pub fn apply(plan: &MountsPlan, mut sources: Sources, root: &Root) -> Result<Mou
         }
         mounted.keep(mount, made, &mut spent);
     }
+    mounted.spent = spent;
     for (mount, made) in late {
         let done = set_attributes(made.as_fd(), false, &Attributes::setting(mount.late)).at(|| "mount_setattr");
         done.map_err(|e| explain::explain(mount, e))?;
+        mounted.spent.push(made);
     }
     Ok(mounted)
 }
