@@ -3,8 +3,8 @@
 //! A misspelt key of config.json is worse than a missing one: its author believes in a protection that is not there.
 //! Suggestions are only ever shown. Nothing is corrected: a guess about somebody's security settings is not ours to act on.
 
-/// The known word nearest to `word`: equal but for letter case and separators, else at most two edits away (Levenshtein),
-/// else the only one that begins or ends with it. `None` if nothing is near, or if `word` itself is known.
+/// The known word nearest to `word`: equal but for letter case and separators, else at most two edits away, else the only
+/// one that begins or ends with it. `None` if nothing is near, or if `word` itself is known.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     // A word of an attacker's length is nobody's typing mistake, and the distance takes quadratic time.
     if word.len() > 64 || known.clone().into_iter().any(|k| k == word) {
@@ -36,20 +36,23 @@ fn folded(word: &str) -> String {
     word.chars().filter(|c| !matches!(c, '-' | '_' | '.' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
-/// The number of letters to insert, delete or replace to make `b` of `a` (Levenshtein distance).
+/// The number of letters to insert, delete or replace to make `b` of `a` (Levenshtein distance). Two that changed places,
+/// the commonest slip of fingers, count as one.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = vec![];
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let least = replaced.min(row[j - 1] + 1).min(above[j] + 1);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            row.push(if swapped { least.min(before[j - 2] + 1) } else { least });
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -76,9 +79,16 @@ mod tests {
 
     #[test]
     fn measures_edits() {
-        assert_eq!(distance("nosiud", "nosuid"), 2);
+        assert_eq!(distance("nosiud", "nosuid"), 1);
+        assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn letters_that_changed_places_are_nearer_than_others() {
+        assert_eq!(closest("TREM", ["TRAP", "TERM"]), Some("TERM"));
+        assert_eq!(closest("lsit", ["list", "run"]), Some("list"));
     }
 
     #[test]

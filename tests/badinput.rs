@@ -197,6 +197,15 @@ fn what_is_for_other_platforms_warns() {
 }
 
 fn unknown_capabilities_warn() {
+    // A limit that is misspelt is no limit, and is said to be none.
+    let mut limit = Bundle::new(&["true"]);
+    limit.config["linux"]["resources"]["pids"] = json!({"limt": 5});
+    let done = limit.run();
+    assert!(done.code == 0 && done.err.contains("unknown key linux.resources.pids.limt - did you mean limit?"), "{done:?}");
+    limit.rrun(["--strict", "run", &limit.id]).fails_with("linux.resources.pids.limt");
+    let mut kind = Bundle::new(&["true"]);
+    kind.config["mounts"][0] = json!({"destination": "/tmp", "type": "tmpfss", "source": "x"});
+    kind.run().fails_with("this kernel has no file system tmpfss; did you mean tmpfs?");
     let mut b = Bundle::new(&[]);
     b.config["process"]["capabilities"]["bounding"] = json!(["CAP_KILL", "NET_ADMIN", "CAP_NET_ADMINN"]);
     b.config["process"]["args"] = json!(["grep", "CapBnd", "/proc/self/status"]);

@@ -146,6 +146,8 @@ fn what_is_added_is_ambient_only_where_the_config_lets_it_be_inherited() {
     assert_eq!(ambient("CAP_SYS_CHROOT")["inheritable"], "0000000000000020");
     let done = b.rrun(["exec", "--cap", "CAP_NONSENSE", &b.id, "true"]);
     assert!(done.code == 255 && done.err.contains("unknown capability \"CAP_NONSENSE\""), "{done:?}");
+    let done = b.rrun(["exec", "--cap", "CAP_NET_ADMINN", &b.id, "true"]);
+    assert!(done.code == 255 && done.err.contains("did you mean CAP_NET_ADMIN?"), "{done:?}");
 }
 
 fn it_enters_the_user_namespace() {

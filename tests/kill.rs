@@ -40,6 +40,7 @@ fn an_unknown_signal_is_refused() {
         b.rrun(["kill", &b.id, signal]).fails_with(&format!("unknown signal \"{signal}\""));
     }
     b.rrun(["kill", &b.id, "SIGKIL"]).fails_with("did you mean KILL?");
+    b.rrun(["kill", &b.id, "SIGTREM"]).fails_with("did you mean TERM?");
     b.rrun(["kill", "no-such", "FOO"]).fails_with("container does not exist");
     assert_eq!(b.state()["status"], "running");
 }

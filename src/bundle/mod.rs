@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{At, Error, Result, Warnings};
-pub use repair::capability;
+pub use repair::{capability, capability_names};
 use strict::{Step, Strict, Watch};
 
 /// The largest document that is read: far more than any engine writes, far less than would hurt the host.
@@ -105,8 +105,12 @@ pub fn parse_process(text: &[u8], name: &str, warnings: &mut Warnings) -> Result
 /// Reads the resources of `update --resources`. `name` is what messages call them (`resources.json`, `stdin`).
 pub fn load_resources(text: &[u8], name: &str, warnings: &mut Warnings) -> Result<LinuxResources> {
     check_size(text.len(), name)?;
-    let kind =
-        Kind { name, root: "linux.resources", repair: |v, _| repair::resources(v), is_plain: |_, r| resources_are_plain(r) };
+    let kind = Kind {
+        name,
+        root: "linux.resources",
+        repair: |v, notes| repair::resources(v, "", notes),
+        is_plain: |_, r| resources_are_plain(r),
+    };
     parse(text, &kind, warnings)
 }
 

@@ -7,6 +7,7 @@
 use oci_spec::runtime::Capability;
 use serde_json::Value;
 
+use super::keys::unknown;
 use super::places::{push_index, push_key};
 use crate::suggest::did_you_mean;
 
@@ -55,7 +56,7 @@ pub fn spec(document: &mut Value, notes: &mut Notes) {
         process(inner, "process", notes);
     }
     if let Some(inner) = top.get_mut("linux").and_then(|l| l.get_mut("resources")) {
-        resources(inner);
+        resources(inner, "linux.resources", notes);
     }
 }
 
@@ -115,7 +116,8 @@ pub fn capability(name: &str) -> Option<Capability> {
     name.strip_prefix("CAP_")?.parse().ok()
 }
 
-fn capability_names() -> impl Iterator<Item = &'static str> + Clone {
+/// The names of all that this rrun knows.
+pub fn capability_names() -> impl Iterator<Item = &'static str> + Clone {
     const NAMES: [&str; 41] = [
         "CAP_CHOWN",
         "CAP_DAC_OVERRIDE",
@@ -162,11 +164,20 @@ fn capability_names() -> impl Iterator<Item = &'static str> + Clone {
     NAMES.into_iter()
 }
 
-/// `linux.resources`, or the document of `update --resources`.
-pub fn resources(document: &mut Value) {
+/// `linux.resources`, or the document of `update --resources`; `place` is where it stands in what is read.
+pub fn resources(document: &mut Value, place: &str, notes: &mut Notes) {
     let Some(resources) = document.as_object_mut() else { return };
     // Without a limit nothing is asked for; the type would read a limit of 0.
-    if resources.get("pids").and_then(Value::as_object).is_some_and(|p| !p.contains_key("limit")) {
+    if let Some(Value::Object(pids)) = resources.get("pids")
+        && !pids.contains_key("limit")
+    {
+        // What stands there in its place is never seen by the type: a misspelt limit must not pass for none.
+        for key in pids.keys() {
+            let mut path = place.to_owned();
+            push_key(&mut path, "pids");
+            push_key(&mut path, key);
+            notes.push((path, unknown("linux.resources.pids", &super::shown(key))));
+        }
         resources.remove("pids");
     }
     for limit in resources.get_mut("hugepageLimits").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -243,14 +254,24 @@ mod tests {
     #[test]
     fn tells_no_limit_from_a_limit_of_zero() {
         let mut value = json!({"pids": {}, "devices": [{"allow": true, "type": ""}]});
-        resources(&mut value);
+        resources(&mut value, "linux.resources", &mut vec![]);
         assert_eq!(value, json!({"devices": [{"allow": true}]}));
         let mut value = json!({"pids": {"limit": 0}});
-        resources(&mut value);
+        resources(&mut value, "linux.resources", &mut vec![]);
         assert_eq!(value, json!({"pids": {"limit": 0}}));
         let mut value = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": u64::MAX}, {"pageSize": "1GB", "limit": 4}]});
-        resources(&mut value);
+        resources(&mut value, "linux.resources", &mut vec![]);
         assert_eq!(value, json!({"hugepageLimits": [{"pageSize": "2MB", "limit": -1}, {"pageSize": "1GB", "limit": 4}]}));
+    }
+
+    #[test]
+    fn a_misspelt_limit_is_noticed() {
+        let told = "unknown key linux.resources.pids.limt - did you mean limit? It has NO effect".to_owned();
+        for (place, path) in [("linux.resources", "linux.resources.pids.limt"), ("", "pids.limt")] {
+            let (mut value, mut notes) = (json!({"pids": {"limt": 5}}), vec![]);
+            resources(&mut value, place, &mut notes);
+            assert_eq!((value, notes), (json!({}), vec![(path.to_owned(), told.clone())]));
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 use oci_spec::runtime::{Capability, Process};
 
+use crate::bundle::capability_names;
 use crate::cli::ExecArgs;
 use crate::error::{Error, Result};
+use crate::suggest::closest;
 
 /// The container's own process with the program of the command line, which alone decides whether it gets a terminal.
 pub fn own_process(args: &ExecArgs, own: Option<Process>) -> Result<Process> {
@@ -51,10 +53,14 @@ pub fn process(args: &ExecArgs, mut process: Process) -> Result<Process> {
 /// `--cap` adds to bounding, effective and permitted; to ambient only where the config lets capabilities be inherited; and
 /// never to inheritable (CVE-2022-29162).
 fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
-    let parse = |name: &String| {
-        Capability::try_from(name.strip_prefix("CAP_").unwrap_or(name))
-            .map_err(|_| Error::new(format!("unknown capability {name:?}")))
+    let unknown = |name: &str| {
+        let error = Error::new(format!("unknown capability {name:?}")).code("E-CAP");
+        match closest(name, capability_names()) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("capabilities(7) names them all; write one as CAP_NET_ADMIN"),
+        }
     };
+    let parse = |name: &String| Capability::try_from(name.strip_prefix("CAP_").unwrap_or(name)).map_err(|_| unknown(name));
     let added: Vec<Capability> = names.iter().map(parse).collect::<Result<_>>()?;
     if added.is_empty() {
         return Ok(());

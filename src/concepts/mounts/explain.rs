@@ -28,6 +28,9 @@ const USUAL: [&str; 16] = [
     "uid",
 ];
 
+/// Filesystems that containers are given, for suggestions.
+const TYPES: [&str; 10] = ["bind", "cgroup", "cgroup2", "devpts", "mqueue", "overlay", "proc", "ramfs", "sysfs", "tmpfs"];
+
 /// Names the mount, and adds what can be done about it.
 pub(super) fn explain(mount: &Mount, error: Error) -> Error {
     let hinted = hint(mount, error);
@@ -62,7 +65,11 @@ fn hint(mount: &Mount, error: Error) -> Error {
             mount.destination.display()
         )),
         (Act::New(new), "fsopen", Some(libc::ENODEV)) => {
-            let hint = format!("this kernel has no file system {}; correct {field}.type, or add `rbind`", new.describe());
+            let fix = match closest(&new.describe(), TYPES) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("correct {field}.type, or add `rbind`"),
+            };
+            let hint = format!("this kernel has no file system {}; {fix}", new.describe());
             error.config(format!("{field}.type")).hint(hint)
         }
         (Act::New(new), "fsopen" | "fsmount" | "fsconfig", Some(libc::EPERM)) => refused(new.describe().as_str(), error),
