@@ -5,6 +5,7 @@
 
 use super::table::{Command, GLOBAL, Group, HELP, commands};
 use super::typed::with_flags;
+use crate::style::Style;
 
 /// The usage line of rrun itself.
 pub fn usage(name: &str) -> String {
@@ -64,6 +65,17 @@ pub fn definition() -> clap::Command {
         let examples = examples("rrun", command.examples);
         all.subcommand(with_flags(page.override_usage(usage).after_help(examples), command.all_flags().chain(&HELP)))
     })
+}
+
+/// Help as the terminal has room for it. What stands in the second column goes on there.
+pub fn fitted(text: &str, style: &Style) -> String {
+    let second = |line: &str| {
+        let first = line.trim_start();
+        let gap = first.find("  ").filter(|_| line.starts_with(' '));
+        let behind = |at: usize| first[at..].len() - first[at..].trim_start().len() + at;
+        gap.map_or(0, |at| line.len() - first.len() + behind(at))
+    };
+    text.lines().map(|line| style.hang(line, &" ".repeat(second(line))) + "\n").collect()
 }
 
 fn examples(name: &str, lines: [&str; 2]) -> String {

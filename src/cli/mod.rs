@@ -7,7 +7,7 @@
 mod args;
 mod exec;
 mod go_flags;
-mod help;
+pub mod help;
 pub mod table;
 mod typed;
 #[cfg(feature = "workshop")]
@@ -255,7 +255,7 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
         "features" => Verb::Features,
         "plan" => {
             let bundle = split.operands.first().map(|b| typed::absolute(Path::new(b), around)).transpose()?;
-            Verb::Plan(PlanArgs { create: CreateArgs { bundle, ..create_args(&flags, around)? }, json: flags.on("json") })
+            Verb::Plan(PlanArgs { create: CreateArgs { bundle, ..create_args(&flags, around)? }, json: flags.json() })
         }
         #[cfg(feature = "workshop")]
         _ => match understand::read(command.name, &flags, &split, around)? {

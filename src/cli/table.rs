@@ -180,6 +180,9 @@ const EVENTS: &[Flag] = &[
 
 const FORMAT: Flag = flag("format", Some('f'), Takes::OneOf(&["table", "json"]), "Form of the output [default: table]");
 
+/// Of the commands that have `--json` and no other form: the word that `list` and engines have for it.
+pub(super) const SAME: Flag = flag("format", None, Takes::OneOf(&["table", "json"]), "json: the same as --json");
+
 const JSON: Flag = flag("json", None, Takes::Nothing, "As JSON: --format json");
 
 const NONE: &[&[Flag]] = &[];
@@ -308,7 +311,7 @@ const COMMANDS: &[Command] = &[
         count: (0, 1),
         about: "Print each step that `run` would take, and take none",
         examples: ["@ plan ./web", "@ plan --json ./web"],
-        flags: &[&[flag("json", None, Takes::Nothing, "As JSON")], MAKE, LAYERS],
+        flags: &[&[flag("json", None, Takes::Nothing, "As JSON"), SAME], MAKE, LAYERS],
     },
 ];
 

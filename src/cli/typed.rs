@@ -67,6 +67,11 @@ impl Typed {
         matches!(self.0.try_get_one::<bool>(long), Ok(Some(true)))
     }
 
+    /// `--json`, or `--format json`.
+    pub fn json(&self) -> bool {
+        self.on("json") || self.text("format") == Some("json")
+    }
+
     /// The word chosen.
     pub fn text(&self, long: &str) -> Option<&str> {
         self.0.try_get_one::<String>(long).ok().flatten().map(String::as_str)

@@ -170,6 +170,11 @@ impl Style {
         if self.utf8 { "→" } else { "->" }
     }
 
+    /// A text with its own symbols as this stream shows them.
+    pub fn symbols(&self, text: String) -> String {
+        if self.utf8 { text } else { text.replace(" · ", ", ").replace('→', "->").replace('…', "...") }
+    }
+
     /// What a tree is drawn with.
     pub fn lines(&self) -> Lines {
         if self.utf8 {
@@ -190,30 +195,40 @@ impl Style {
     /// `text` broken between words so that it fits the terminal, each line after `indent` spaces. In a pipe lines are as
     /// long as they come.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
-        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
         let margin = " ".repeat(indent);
-        let mut out = String::new();
-        for paragraph in text.lines() {
-            let mut used = 0;
-            out.push_str(&margin);
-            for word in paragraph.split(' ') {
-                let long = columns(word);
-                if used > 0 && used + 1 + long > room {
-                    out.push('\n');
-                    out.push_str(&margin);
-                    used = 0;
-                } else if used > 0 {
-                    out.push(' ');
-                    used += 1;
-                }
-                out.push_str(word);
-                used += long;
+        text.lines().map(|paragraph| self.hang(&format!("{margin}{paragraph}"), &margin) + "\n").collect()
+    }
+
+    /// One line broken between words so that it fits the terminal; the lines that follow the first begin with `margin`. What
+    /// is longer than a line (a path) stays whole, to be copied, and so does what is held together by [`TIE`].
+    pub fn hang(&self, line: &str, margin: &str) -> String {
+        let least = columns(margin);
+        let room = self.width.map_or(usize::MAX, |width| width.max(least + 20));
+        let (mut out, mut used, mut gap) = (String::with_capacity(line.len()), 0, 0);
+        for (n, word) in line.split(' ').enumerate() {
+            gap += usize::from(n > 0);
+            let long = columns(word);
+            if long == 0 {
+                continue;
             }
-            out.push('\n');
+            // Broken where it is only indented, a line would begin with an empty one.
+            if used > least && used + gap + long > room {
+                out.push('\n');
+                out.push_str(margin);
+                used = least;
+            } else {
+                out.push_str(&" ".repeat(gap));
+                used += gap;
+            }
+            out.push_str(word);
+            (used, gap) = (used + long, 0);
         }
-        out
+        out.replace(TIE, " ")
     }
 }
+
+/// A blank at which [`Style::hang`] does not break a line.
+pub const TIE: char = '\u{a0}';
 
 /// How many columns a line takes on a terminal: colours take none. A letter counts as one column, which is too few for
 /// East Asian ones; such a line is cut by the terminal and not by us.
@@ -309,6 +324,10 @@ mod tests {
     #[test]
     fn text_is_broken_between_words() {
         assert_eq!(WIDE.wrap("one two three four five", 2), "  one two three four\n  five\n");
-        assert_eq!(PLAIN.wrap("one two three four five\n\nsix", 2), "  one two three four five\n  \n  six\n");
+        assert_eq!(PLAIN.wrap("one two three four five\n\nsix", 2), "  one two three four five\n\n  six\n");
+        assert_eq!(WIDE.hang("a:  one two three four five", "    "), "a:  one two three\n    four five");
+        assert_eq!(WIDE.hang("a:  one\u{a0}two three\u{a0}four five", "    "), "a:  one two\n    three four five");
+        assert_eq!(WIDE.hang("  /a/path/longer/than/a/line b", "| "), "  /a/path/longer/than/a/line\n| b");
+        assert_eq!(PLAIN.hang("a:  one\u{a0}two three", "    "), "a:  one two three");
     }
 }

@@ -149,7 +149,7 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
         #[cfg(feature = "workshop")]
         Verb::Understand(verb) => understand::run(global, verb, journal),
         Verb::Version => Ok(version::run(global)),
-        Verb::Help(text) => Ok(Outcome::print(text)),
+        Verb::Help(text) => Ok(Outcome::print(cli::help::fitted(text, &global.looks.stdout()))),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::{At, Result};
 use crate::host::Host;
 use crate::log::{Journal, escape};
 use crate::plan::{self, Request, Side, Step};
+use crate::style::Style;
 
 #[derive(Serialize)]
 struct Line {
@@ -54,21 +55,22 @@ pub fn run(global: &Global, args: &PlanArgs, journal: &mut Journal) -> Result<Ou
     let lines: Vec<Line> = lines.collect();
     let text = match args.json {
         true => serde_json::to_string_pretty(&lines).map_err(std::io::Error::from).at(|| "write JSON")? + "\n",
-        false => page(&lines),
+        false => page(&lines, &global.looks.stdout()),
     };
     Ok(Outcome { text, ..Outcome::default() })
 }
 
 /// The lines under the headings of their phases. An engine puts the image's program and variables into the configuration: a
 /// terminal would obey what they hold.
-fn page(lines: &[Line]) -> String {
+fn page(lines: &[Line], style: &Style) -> String {
     let mut text = String::new();
     for (i, line) in lines.iter().enumerate() {
         if i == 0 || lines[i - 1].phase != line.phase {
             let gap = if i == 0 { "" } else { "\n" };
             text.push_str(&format!("{gap}{}\n", line.phase));
         }
-        text.push_str(&format!("{:3}  {:6}  {}\n", i + 1, line.process, escape(&line.text)));
+        let step = format!("{:3}  {:6}  {}", i + 1, line.process, escape(&line.text));
+        text.push_str(&(style.hang(&step, &" ".repeat(15)) + "\n"));
     }
     text
 }

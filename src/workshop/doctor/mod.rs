@@ -87,7 +87,7 @@ fn page(style: &Style, checks: &[Check], ready: bool) -> String {
         };
         let blank = " ".repeat(3 - crate::style::columns(&mark).min(2));
         let line = format!("{mark}{blank}{:<widest$}  {}", check.id, crate::log::escape(&check.found));
-        out.push_str(&style.fit(&line));
+        out.push_str(&style.hang(&line, &" ".repeat(widest + 5)));
         out.push('\n');
         for (name, text) in check.obstacle.iter().flat_map(|o| [("cause", &o.cause), ("fix", &o.fix)]) {
             let text = style.wrap(&crate::log::escape(text), widest + 12);

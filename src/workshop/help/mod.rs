@@ -37,7 +37,7 @@ pub fn names(kind: &str) -> Vec<&'static str> {
 /// Prints the page of a topic.
 pub fn run(global: &Global, topic: &str) -> Result<String> {
     let style = global.looks.stdout();
-    SHELVES.iter().find_map(|shelf| (shelf.page)(topic, &style)).ok_or_else(|| unknown(topic))
+    SHELVES.iter().find_map(|shelf| (shelf.page)(topic, &style)).map(|page| style.symbols(page)).ok_or_else(|| unknown(topic))
 }
 
 fn unknown(topic: &str) -> Error {

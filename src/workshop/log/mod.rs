@@ -97,7 +97,8 @@ impl Reader<'_> {
         let parts =
             [time, format!("{:<6}", text("eventName")), value(&id), who(&record, self.style), place(&record), self.what(&record)];
         let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.trim().is_empty()).collect();
-        broken + &self.style.fit(&parts.join("  ")) + "\n"
+        // Below the events, so that each line of the log begins with its time.
+        broken + &self.style.hang(&parts.join("  "), &" ".repeat(22)) + "\n"
     }
 
     /// How open the container was that began: graded now, from the same config.json, if its bundle still has it.

@@ -5,22 +5,31 @@
 use serde_json::{Value, json};
 
 use super::{Pair, Reading};
-use crate::style::{Column, Paint, Style, table};
+use crate::style::{Column, Paint, Style, columns, table};
 use crate::workshop::observed::groups::Limit;
 
-/// One line for each container.
+/// One line for each container. A terminal that is too narrow for the heads gets shorter ones: numbers are never cut.
 pub fn text(pairs: &[Pair], style: &Style) -> String {
-    let heads = [
-        Column::new("ID"),
-        Column::number("CPU%"),
-        Column::number("THROTTLED"),
-        Column::number("MEM / LIMIT"),
-        Column::number("CACHE"),
-        Column::number("OOM"),
-        Column::number("PIDS/MAX"),
-        Column::number("CTXSW v/i"),
-        Column::number("PRESSURE cpu/mem/io"),
-    ];
+    fitting(&rows(pairs, style), style)
+}
+
+fn fitting(rows: &[Vec<String>], style: &Style) -> String {
+    const HEADS: [&str; 9] =
+        ["ID", "CPU%", "THROTTLED", "MEM / LIMIT", "CACHE", "OOM", "PIDS/MAX", "CTXSW v/i", "PRESSURE cpu/mem/io"];
+    const SHORT: [&str; 9] = ["ID", "CPU%", "THROT", "MEM/LIMIT", "CACHE", "OOM", "PIDS", "CTXSW", "PRESSURE"];
+    let wide = shown(style, HEADS, rows);
+    if style.width.is_none_or(|width| wide.lines().all(|line| columns(line) <= width)) {
+        return wide;
+    }
+    let tight = |row: &Vec<String>| row.iter().map(|cell| cell.replace(" / ", "/")).collect();
+    shown(style, SHORT, &rows.iter().map(tight).collect::<Vec<Vec<String>>>())
+}
+
+fn shown(style: &Style, heads: [&str; 9], rows: &[Vec<String>]) -> String {
+    table(style, &heads.map(|head| if head == "ID" { Column::new(head) } else { Column::number(head) }), rows)
+}
+
+fn rows(pairs: &[Pair], style: &Style) -> Vec<Vec<String>> {
     let row = |pair: &Pair| {
         let now = &pair.now;
         let share = share(now.memory, now.memory_limit);
@@ -46,7 +55,7 @@ pub fn text(pairs: &[Pair], style: &Style) -> String {
             now.pressure.map(|p| or_dash(p.map(|p| format!("{p:.1}")))).join("/"),
         ]
     };
-    table(style, &heads, &pairs.iter().map(row).collect::<Vec<_>>())
+    pairs.iter().map(row).collect()
 }
 
 /// Where the memory of each container is (`--memory-breakdown`).
@@ -60,9 +69,9 @@ pub fn breakdown(pairs: &[Pair], style: &Style) -> String {
         let id = crate::log::value(&pair.container.state.id);
         vec![id, bytes(anon), bytes(file), bytes(tmpfs), bytes(kernel), bytes(sockets), bytes(swap), total]
     };
-    table(style, &heads, &pairs.iter().map(row).collect::<Vec<_>>())
-        + "file: cache of what was read or written, given back when memory runs short; charged to who touched it first\n\
-           tmpfs: files in memory, held until removed or swapped out; swap lies outside the limit unless it is limited too\n"
+    let told = "file: cache of what was read or written, given back when memory runs short; charged to who touched it first\n\
+                tmpfs: files in memory, held until removed or swapped out; swap lies outside the limit unless it is limited too";
+    table(style, &heads, &pairs.iter().map(row).collect::<Vec<_>>()) + &style.wrap(told, 0)
 }
 
 /// How often the threads of each container gave up their CPU (`--sched`).
@@ -82,8 +91,9 @@ pub fn sched(pairs: &[Pair], style: &Style) -> String {
             count(waited),
         ]
     };
-    table(style, &heads, &pairs.iter().map(row).collect::<Vec<_>>())
-        + "vol: had nothing to do; invol: its time was over; migr: went on on another CPU; waited: could run, and another did\n"
+    let told =
+        "vol: had nothing to do; invol: its time was over; migr: went on on another CPU; waited: could run, and another did";
+    table(style, &heads, &pairs.iter().map(row).collect::<Vec<_>>()) + &style.wrap(told, 0)
 }
 
 /// anon, file without tmpfs, tmpfs, kernel, sockets, swap.
@@ -159,6 +169,20 @@ fn bytes(number: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_terminal_has_shorter_heads_and_whole_numbers() {
+        let rows = [["database", "12.1", "41%", "28.1M / 256M 88%", "30.4M", "3", "104/1000", "6/94", "8.2/0.4/0.0"]];
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
+        let at = |width| fitting(&rows, &Style { width, ..Style::default() });
+        assert!(at(None).contains("PRESSURE cpu/mem/io") && at(Some(120)) == at(None));
+        let narrow = at(Some(80));
+        assert!(
+            narrow.contains("  PRESSURE\n") && narrow.contains("28.1M/256M 88%") && narrow.contains("8.2/0.4/0.0"),
+            "{narrow}"
+        );
+        assert!(narrow.lines().all(|line| columns(line) <= 80), "{narrow}");
+    }
 
     #[test]
     fn numbers_for_people() {

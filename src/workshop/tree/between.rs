@@ -57,7 +57,7 @@ fn walls(pair: &[Container; 2]) -> Vec<Wall> {
     walls.push(Wall {
         name: "kernel".into(),
         shared: true,
-        detail: "always: system calls, page cache, scheduler, clock, hardware".into(),
+        detail: "always: calls, page cache, scheduler, clock, hardware".into(),
     });
     walls
 }

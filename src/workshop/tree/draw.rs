@@ -3,9 +3,12 @@
 //! The first lines are those that people look for: processes, users, network. Then the rest in one line.
 
 use super::{Scene, Share, network, processes};
-use crate::style::{Paint, Style};
+use crate::style::{Paint, Style, TIE};
 use crate::workshop::explain;
 use crate::workshop::observed::namespaces::Kind;
+
+/// The columns that a branch of the tree takes.
+const BRANCH: usize = 3;
 
 /// All of it.
 pub fn text(scene: &Scene, style: &Style) -> String {
@@ -17,7 +20,7 @@ pub fn text(scene: &Scene, style: &Style) -> String {
         let (head, below) = if last { (draw.last, draw.gap) } else { (draw.child, draw.bar) };
         for (n, line) in container(scene, at, style).iter().enumerate() {
             let line = format!("{}{line}", if n == 0 { head } else { below });
-            out.push_str(style.fit(line.trim_end()).trim_end());
+            out.push_str(&style.hang(line.trim_end(), &format!("{below}      ")));
             out.push('\n');
         }
     }
@@ -38,7 +41,10 @@ fn container(scene: &Scene, at: usize, style: &Style) -> Vec<String> {
     let head = format!(" pid  {}  ", share(Kind::Pid));
     let margin = " ".repeat(crate::style::columns(&head));
     let tree = processes::draw(&processes::of(&seen.container), style);
-    lines.extend(tree.iter().enumerate().map(|(n, line)| format!("{}{line}", if n == 0 { &head } else { &margin })));
+    // A broken tree is none: its lines are cut, where all others go on in the next.
+    let narrow = Style { width: style.width.map(|width| width.saturating_sub(BRANCH)), ..*style };
+    let row = |(n, line): (usize, &String)| narrow.fit(&format!("{}{line}", if n == 0 { &head } else { &margin })).into_owned();
+    lines.extend(tree.iter().enumerate().map(row).map(|line| line.replace(' ', "\u{a0}")));
     if tree.is_empty() {
         lines.push(head);
     }
@@ -49,8 +55,9 @@ fn container(scene: &Scene, at: usize, style: &Style) -> Vec<String> {
     };
     lines.push(format!(" user {}  {users}", share(Kind::User)));
     lines.push(format!(" net  {}  {}", share(Kind::Net), network::names(seen)));
-    let rest = [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Cgroup, Kind::Time].map(|kind| format!("{} {}", kind.name(), share(kind)));
-    lines.push(format!(" {}", rest.join(if style.utf8 { " · " } else { "  " })));
+    let rest = [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Cgroup, Kind::Time]
+        .map(|kind| format!("{}{TIE}{}", kind.name(), share(kind).replace(' ', "\u{a0}")));
+    lines.push(format!(" {}", rest.join(if style.utf8 { "\u{a0}· " } else { "  " })));
     lines
 }
 

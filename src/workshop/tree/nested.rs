@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{Scene, draw::id};
-use crate::style::{Paint, Style};
+use crate::style::{Paint, Style, TIE};
 use crate::workshop::observed::namespaces::{Kind, Namespace};
 
 /// The parents of a container's namespace of a kind, itself first; ends where the caller's sight ends.
@@ -54,11 +54,12 @@ pub fn show(scene: &Scene, json: bool, style: &Style) -> String {
             out.push_str(&format!("{}{}  {way}\n", style.lines().last, scene.seen[*at].name()));
         }
     }
-    out.push_str("the other six are flat; each belongs to the user namespace that made it:\n");
+    out.push_str(&style.wrap("the other six are flat; each belongs to the user namespace that made it:", 0));
     for at in &running {
         let told: Vec<String> =
-            owners(scene, *at).into_iter().map(|(kind, owner)| format!("{} {}", kind.name(), id(owner))).collect();
-        out.push_str(&format!("{}{}  {}\n", style.lines().last, scene.seen[*at].name(), told.join("  ")));
+            owners(scene, *at).into_iter().map(|(kind, owner)| format!("{}{TIE}{}", kind.name(), id(owner))).collect();
+        let line = format!("{}{}  {}", style.lines().last, scene.seen[*at].name(), told.join("  "));
+        out.push_str(&(style.hang(&line, "     ") + "\n"));
     }
     out
 }

@@ -25,7 +25,7 @@ pub fn text(seen: &Seen, style: &Style) -> String {
         Some((_, Some(id))) => style.paint(Paint::Bad, format!("uid {id} inside is root outside")).into_owned(),
         _ => "nobody is root inside; host id 0 is not mapped".into(),
     };
-    line("uid", map) + &line("gid", init.gid_map()) + &root + "\n"
+    line("uid", map) + &line("gid", init.gid_map()) + &style.wrap(&root, 0)
 }
 
 /// The maps, as lists of ranges.
