@@ -21,7 +21,7 @@ fn each_step_is_told_before_the_program_runs() {
     let told = b.run_with(&["--narrate"]);
     let lines: Vec<&str> = told.err.lines().collect();
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(lines[0].starts_with(" 1  new namespaces: mount, uts, ipc, pid, network"), "{told:?}");
+    assert!(lines[0].starts_with("1  new namespaces: mount, uts, ipc, pid, network"), "{told:?}");
     let root = format!("  made / of {}, hid the old one (pivot_root)", b.rootfs().display());
     for part in [&root, "  hid 2 paths, made 1 read-only", "  dropped capabilities: 3 of 4", "  no new privileges"] {
         assert!(told.err.contains(part), "{part}: {told:?}");

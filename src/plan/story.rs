@@ -66,8 +66,7 @@ impl ProcessPlan {
     /// no_new_privs and the filter, which of both there are.
     fn tell_filter(&self) -> Vec<String> {
         let privileges = self.no_new_privileges.then(|| "no new privileges".to_owned());
-        let filter = self.seccomp.iter().flat_map(|s| s.describe());
-        let filter = filter.map(|line| format!("seccomp filter:{}", line.trim_start_matches("seccomp:")));
+        let filter = self.seccomp.as_ref().and_then(|s| s.story());
         let parts: Vec<String> = privileges.into_iter().chain(filter).collect();
         if parts.is_empty() { vec![] } else { vec![parts.join("; ")] }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::stdio;
 use crate::error::{At, Error, Result};
+use crate::style::Looks;
 
 /// Where the caller wants to be told of the new process.
 #[derive(Debug, Default)]
@@ -26,8 +27,13 @@ impl Announce {
     /// Tells what was done, numbered, if that is wanted: in one write(2), before the program can write its first word.
     pub fn story(&self, lines: impl FnOnce() -> Vec<String>) {
         if self.narrate {
-            let lines = lines().into_iter().enumerate().map(|(n, line)| format!("{:>2}  {}\n", n + 1, crate::log::escape(&line)));
-            let text: String = lines.collect();
+            let lines = lines();
+            let digits = lines.len().to_string().len();
+            let (style, margin) = (Looks::default().stderr(), " ".repeat(digits + 2));
+            let told = |(n, line): (usize, &String)| {
+                style.hang(&format!("{:>digits$}  {}", n + 1, crate::log::escape(line)), &margin) + "\n"
+            };
+            let text: String = lines.iter().enumerate().map(told).collect();
             // A stderr that is closed is nobody's who wants to read.
             nix::unistd::write(std::io::stderr(), text.as_bytes()).ok();
         }

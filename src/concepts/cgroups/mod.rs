@@ -8,6 +8,7 @@
 //! `paths` says where the groups lie, `values`, `v1` and `v2` what is written, `devices` and `ebpf` which devices are allowed; `make`,
 //! `join`, `freezer`, `tree`, `oom` and `update` act; `systemd` asks the service manager to make the group instead.
 
+mod describe;
 mod devices;
 mod ebpf;
 mod freezer;
@@ -358,42 +359,5 @@ impl CgroupsPlan {
     pub fn memory_limit(&self) -> Option<i64> {
         let write = self.writes.iter().find(|w| matches!(w.file.as_str(), "memory.limit_in_bytes" | "memory.max"));
         write.and_then(|w| w.text.parse().ok()).filter(|limit| *limit > 0)
-    }
-
-    /// The group and its limits in a few words, for `--narrate`; `None` without a group.
-    pub fn story(&self) -> Option<String> {
-        let group =
-            self.groups.iter().find(|g| g.is_v2() || g.controllers.iter().any(|c| c == "memory")).or(self.groups.first())?;
-        let limits: Vec<String> = self
-            .writes
-            .iter()
-            .map(|w| {
-                format!("{} {}", w.field.trim_start_matches("linux.resources.").trim_end_matches(".limit"), w.text.trim_end())
-            })
-            .filter(|limit| ["memory ", "pids ", "cpu."].iter().any(|kind| limit.starts_with(kind)))
-            .collect();
-        let limits = if limits.is_empty() { "no limits".to_owned() } else { limits.join(", ") };
-        Some(format!("joined cgroup {} ({limits})", group.dir.display()))
-    }
-
-    /// The lines of `rrun plan`.
-    pub fn describe(&self) -> Vec<String> {
-        let name = |g: &Group| if g.is_v2() { "v2".to_owned() } else { g.controllers.join(",") };
-        let verb = if self.unit.is_some() { "use" } else { "mkdir" };
-        let mut lines: Vec<String> = self.groups.iter().map(|g| format!("{verb} {} ({})", g.dir.display(), name(g))).collect();
-        if let Some(unit) = &self.unit {
-            lines.insert(0, format!("ask systemd for the scope {} in {}", unit.name, unit.slice));
-            lines.extend(unit.lines());
-        }
-        lines.extend(self.writes.iter().map(|w| format!("write {}: {} = {}", name(&self.groups[w.group]), w.file, w.text)));
-        lines.extend(self.owner.map(|uid| format!("give the group to uid {uid}")));
-        if let Some(program) = &self.program {
-            lines.push(format!(
-                "load device program ({} instructions): all denied but {}",
-                program.len(),
-                self.rules.lines().collect::<Vec<_>>().join(", ")
-            ));
-        }
-        lines
     }
 }

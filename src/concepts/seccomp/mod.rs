@@ -124,6 +124,11 @@ impl SeccompPlan {
         vec![format!("seccomp: {} rules for {architectures}; default {default}; {} instructions", self.rules, self.filter.len())]
     }
 
+    /// The filter in a few words, for `--narrate`; `None` without one.
+    pub fn story(&self) -> Option<String> {
+        (!self.filter.is_empty()).then(|| format!("seccomp filter with {} rules", self.rules))
+    }
+
     /// C libraries make threads by clone3, and by clone where there is no clone3: which only ENOSYS says.
     fn no_way_back(&self) -> Option<&'static str> {
         let refused = |call| denied(self, call).any(|(_, verdict)| verdict.errno() == Some(libc::EPERM));
