@@ -21,10 +21,65 @@ crate::tests![
     create_takes_the_flags_of_run if needs_root,
     the_plan_shows_what_flags_change,
     colour_is_for_terminals_unless_somebody_says_otherwise,
+    format_json_is_json if needs_root,
+    without_utf8_all_is_ascii if needs_root,
 ];
 
 fn rrun(args: &[&str]) -> Done {
     Command::new(rrun_path()).args(args).stdin(Stdio::null()).output().expect("start rrun").into()
+}
+
+/// Wherever there is a table, `--format json` prints the document of `--json`.
+fn format_json_is_json() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let path = b.path();
+    let path = path.to_str().expect("UTF-8");
+    b.rrun(["--audit", path, "exec", &b.id, "true"]).ok();
+    for args in [
+        &["plan", path][..],
+        &["explain", &b.id],
+        &["tree", "--users", &b.id],
+        &["trace", "--for", "100ms", &b.id],
+        &["--audit", path, "log"],
+        &["lab", "list"],
+        &["doctor"],
+    ] {
+        // A log is a document for each line.
+        let (text, shown) = (b.rrun([args, &["--format", "json"]].concat()), b.rrun([args, &["--format", "table"]].concat()));
+        let document = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+        assert!(document(&text.out) || text.out.lines().all(document), "{args:?}: {text:?}");
+        assert!(!text.out.is_empty() && !document(&shown.out), "{args:?}: {shown:?}");
+    }
+}
+
+/// In a locale without symbols there are none, whatever is printed.
+fn without_utf8_all_is_ascii() {
+    let b = Bundle::new(&["sleep", "100"]);
+    b.run_detached();
+    let path = b.path();
+    let path = path.to_str().expect("UTF-8");
+    for args in [
+        &["explain", "-v", path][..],
+        &["explain", path, "NS-USER"],
+        &["explain", "--compare", path, &b.id],
+        &["help", "NS-USER"],
+        &["help", "oom"],
+        &["help", "E-MOUNT"],
+        &["help"],
+        &["lab", "run", "typo", "--diff"],
+        &["lab", "list"],
+        &["tree"],
+        &["tree", "--host"],
+        &["tree", "--nested"],
+        &["stats", &b.id],
+        &["doctor"],
+        &["plan", path],
+        &["explain", "NSUSER"],
+    ] {
+        let done: Done = b.command(args.iter().copied()).env("LC_ALL", "C").output().expect("start rrun").into();
+        assert!(done.out.is_ascii() && done.err.is_ascii(), "{args:?}: {done:?}");
+    }
 }
 
 fn without_a_command_it_says_which_there_are() {

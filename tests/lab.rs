@@ -267,6 +267,8 @@ fn a_misspelt_name_is_corrected() {
     lab(&bundle, &["run", "zzzzzzzz"]).fails_with("rrun lab list names them all");
     refused(&bundle, &["run"], "lab run: which one?");
     refused(&bundle, &["start", "userns"], "unknown word \"start\"");
+    refused(&bundle, &["lsit"], "did you mean list?");
+    refused(&bundle, &["userns"], "rrun lab run userns");
     refused(&bundle, &["list", "--off"], "--off says how to run a lab");
     lab(&bundle, &["witness", "magic"]).fails_with("no such deed: magic");
 }

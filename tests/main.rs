@@ -48,6 +48,7 @@ mod network;
 mod notify;
 mod pause;
 mod privileges;
+mod progress;
 mod ps;
 mod rdt;
 mod readme;

@@ -45,7 +45,7 @@ fn record(global: &Global, args: &TraceArgs, journal: &mut Journal) -> Result<(O
         Some(id) => {
             let state = StateDir::read(&global.root, id)?.load()?;
             state.init()?.ok_or_else(|| Error::new("container not running"))?;
-            attach::record(&state, args.limit).map(|calls| (None, calls, "ptrace"))
+            attach::record(&state, args.limit, args.quiet, &global.looks).map(|calls| (None, calls, "ptrace"))
         }
         None if args.limit.is_some() => {
             Err(Error::new("--for is for a container that runs already").hint("a bundle is traced until its program ends"))

@@ -22,12 +22,12 @@ pub fn run(global: &Global, verb: &Understand, journal: &mut Journal) -> Result<
             Outcome { status: said.status, text: said.text }
         }
         Understand::Tree(args) => Outcome::print(tree::run(&global.root, args, &style)?),
-        Understand::Diff(args) => Outcome::print(diff::run(&global.root, args, &style)?),
+        Understand::Diff(args) => Outcome::print(diff::run(&global.root, args, &global.looks)?),
         Understand::Trace(args) => trace::run(global, args, journal)?,
         Understand::Stats(args) => Outcome::print(stats::run(&global.root, args, &style, super::print)?),
         Understand::Log(args) => Outcome::print(log::run(global, args, &style, super::print)?),
         Understand::Lab(args) => {
-            let (status, text) = lab::run(args)?;
+            let (status, text) = lab::run(args, &global.looks)?;
             Outcome { status, text }
         }
         Understand::Doctor { json } => {

@@ -12,6 +12,7 @@ pub mod help;
 pub mod lab;
 pub mod log;
 pub mod observed;
+pub mod progress;
 pub mod stats;
 pub mod trace;
 pub mod tree;

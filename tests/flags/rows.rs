@@ -136,6 +136,8 @@ pub const ROWS: &[Row] = &[
     ("lab", "off", &["lab::one_side_alone_has_its_own_status"]),
     ("lab", "on", &["lab::one_side_alone_has_its_own_status"]),
     ("lab", "diff", &["lab::the_difference_is_shown_side_by_side"]),
+    ("plan explain tree trace log lab doctor", "format", &["cli::format_json_is_json"]),
+    ("lab diff trace", "quiet", &["progress::quiet_is_quiet"]),
     ("lab", "json", &["lab::the_list_is_an_index"]),
     ("lab", "i-am-a-lab-vm", &["lab::what_a_host_cannot_show_is_said_and_is_77"]),
     ("plan", "json", &["lifecycle::the_plan_takes_no_step"]),

@@ -49,6 +49,7 @@ pub fn all() -> Vec<super::Test> {
         crate::notify::tests(),
         crate::pause::tests(),
         crate::privileges::tests(),
+        crate::progress::tests(),
         crate::ps::tests(),
         crate::rdt::tests(),
         crate::readme::tests(),

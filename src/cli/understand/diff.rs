@@ -23,6 +23,7 @@ pub const COMMAND: Command = Command {
             Takes::OneOf(&["table", "json"]),
             "json: only the lists of what was added, changed and deleted",
         ),
+        flag("quiet", Some('q'), Takes::Nothing, "Do not say how far it is"),
     ]],
 };
 
@@ -35,9 +36,12 @@ pub struct DiffArgs {
     pub json: bool,
     /// `--format json`.
     pub lists: bool,
+    /// `--quiet`.
+    pub quiet: bool,
 }
 
 /// Reads them.
 pub(super) fn read(flags: &Typed, split: &Split) -> Result<DiffArgs> {
-    Ok(DiffArgs { id: id(&split.operands[0])?, json: flags.on("json"), lists: flags.text("format") == Some("json") })
+    let (lists, quiet) = (flags.text("format") == Some("json"), flags.on("quiet"));
+    Ok(DiffArgs { id: id(&split.operands[0])?, json: flags.on("json"), lists, quiet })
 }

@@ -4,7 +4,7 @@
 //! 0 when everything needed is there, 1 when something is missing.
 
 use super::Understand;
-use crate::cli::table::{Command, Group, Takes, flag};
+use crate::cli::table::{Command, Group, SAME, Takes, flag};
 use crate::cli::typed::Typed;
 
 /// Its row.
@@ -15,10 +15,10 @@ pub const COMMAND: Command = Command {
     count: (0, 0),
     about: "Check what this host offers to containers, with causes and fixes",
     examples: ["@ doctor", "@ doctor --json | jq '.checks[] | select(.result == \"missing\")'"],
-    flags: &[&[flag("json", None, Takes::Nothing, "As JSON")]],
+    flags: &[&[flag("json", None, Takes::Nothing, "As JSON"), SAME]],
 };
 
 /// Its arguments.
 pub fn read(flags: &Typed) -> Understand {
-    Understand::Doctor { json: flags.on("json") }
+    Understand::Doctor { json: flags.json() }
 }

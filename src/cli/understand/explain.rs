@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::super::Surroundings;
 use super::super::go_flags::Split;
-use super::super::table::{Command, Flag, Group, Takes, flag};
+use super::super::table::{Command, Flag, Group, SAME, Takes, flag};
 use super::super::typed::{self, Typed};
 use crate::error::{Error, Result};
 
 const FLAGS: &[Flag] = &[
     flag("json", None, Takes::Nothing, "As JSON"),
+    SAME,
     flag("verbose", Some('v'), Takes::Nothing, "All findings, why each matters, and what passed"),
     flag("threshold", None, Takes::Text("N"), "Exit with status 1 if the score is above N"),
     flag("fix", None, Takes::Nothing, "Write a repaired config; print the patch and what could break"),
@@ -84,7 +85,7 @@ pub fn read(flags: &Typed, split: &Split, around: &Surroundings) -> Result<Expla
         word,
         dir,
         finding,
-        json: flags.on("json"),
+        json: flags.json(),
         verbose: flags.on("verbose"),
         threshold: flags.string("threshold")?.map(|text| threshold(&text)).transpose()?,
         fix: flags.on("fix"),

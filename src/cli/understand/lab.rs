@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use super::super::Surroundings;
 use super::super::go_flags::Split;
-use super::super::table::{Command, Group, Takes, flag};
+use super::super::table::{Command, Group, SAME, Takes, flag};
 use super::super::typed::{self, Typed};
 use super::Understand;
 use crate::error::{Error, Result};
+use crate::suggest::closest;
 
 /// Its row.
 pub const COMMAND: Command = Command {
@@ -26,6 +27,8 @@ pub const COMMAND: Command = Command {
         flag("on", None, Takes::Nothing, "Only with it"),
         flag("diff", None, Takes::Nothing, "Both, and the only change between them as a patch"),
         flag("json", None, Takes::Nothing, "As JSON"),
+        SAME,
+        flag("quiet", Some('q'), Takes::Nothing, "Do not say which side runs"),
         flag("i-am-a-lab-vm", None, Takes::Nothing, "Also labs that belong on a machine of their own"),
     ]],
 };
@@ -59,6 +62,8 @@ pub struct LabRun {
     pub sides: LabSides,
     /// `--i-am-a-lab-vm`.
     pub lab_vm: bool,
+    /// `--quiet`.
+    pub quiet: bool,
 }
 
 /// Which sides of a lab to run, and whether to show the change between them.
@@ -77,7 +82,7 @@ pub enum LabSides {
 /// Reads the command line.
 pub fn read(flags: &Typed, split: &Split, around: &Surroundings) -> Result<Understand> {
     let words: Vec<String> = split.operands.iter().map(|o: &OsString| o.to_string_lossy().into_owned()).collect();
-    if let Some(flag) = ["off", "on", "diff", "i-am-a-lab-vm"].into_iter().find(|f| flags.on(f))
+    if let Some(flag) = ["off", "on", "diff", "quiet", "i-am-a-lab-vm"].into_iter().find(|f| flags.on(f))
         && words.first().is_none_or(|word| word != "run")
     {
         return Err(Error::new(format!("--{flag} says how to run a lab")).hint("rrun lab run NAME"));
@@ -85,17 +90,22 @@ pub fn read(flags: &Typed, split: &Split, around: &Surroundings) -> Result<Under
     let deed = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] | ["list"] => LabDeed::List,
         ["run", name] => {
-            LabDeed::Run(LabRun { name: (*name).to_owned(), sides: sides(flags)?, lab_vm: flags.on("i-am-a-lab-vm") })
+            let (lab_vm, quiet) = (flags.on("i-am-a-lab-vm"), flags.on("quiet"));
+            LabDeed::Run(LabRun { name: (*name).to_owned(), sides: sides(flags)?, lab_vm, quiet })
         }
         ["run"] => return Err(Error::new("lab run: which one?").hint("rrun lab list names them all")),
         ["witness", deed] => LabDeed::Witness((*deed).to_owned(), None),
         ["witness", deed, file] => LabDeed::Witness((*deed).to_owned(), Some(typed::absolute(file.as_ref(), around)?)),
         [word, ..] => {
             let error = Error::new(format!("lab: unknown word \"{}\"", crate::log::value(word)));
-            return Err(error.hint("rrun lab list, or rrun lab run NAME"));
+            return Err(match closest(word, ["list", "run"]) {
+                Some(near) => error.hint(format!("did you mean {near}?")),
+                // Most who write one word mean the name of a lab.
+                None => error.hint(format!("rrun lab list, or rrun lab run {}", crate::log::value(word))),
+            });
         }
     };
-    Ok(Understand::Lab(LabArgs { deed, json: flags.on("json") }))
+    Ok(Understand::Lab(LabArgs { deed, json: flags.json() }))
 }
 
 fn sides(flags: &Typed) -> Result<LabSides> {

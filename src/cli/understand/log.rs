@@ -3,7 +3,7 @@
 //! Where the log is, the global part says, as for the verbs that write it.
 
 use crate::cli::go_flags::Split;
-use crate::cli::table::{Command, Group, Takes, flag};
+use crate::cli::table::{Command, Group, SAME, Takes, flag};
 use crate::cli::typed::{Typed, id};
 use crate::error::Result;
 
@@ -18,6 +18,7 @@ pub const COMMAND: Command = Command {
     flags: &[&[
         flag("follow", Some('f'), Takes::Nothing, "Go on with what is written from now on"),
         flag("json", None, Takes::Nothing, "The lines as they were written"),
+        SAME,
     ]],
 };
 
@@ -35,5 +36,5 @@ pub struct LogArgs {
 /// Reads them.
 pub(super) fn read(flags: &Typed, split: &Split) -> Result<LogArgs> {
     let id = split.operands.first().map(|operand| id(operand)).transpose()?;
-    Ok(LogArgs { id, follow: flags.on("follow"), json: flags.on("json") })
+    Ok(LogArgs { id, follow: flags.on("follow"), json: flags.json() })
 }

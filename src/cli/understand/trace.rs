@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::Surroundings;
 use crate::cli::go_flags::Split;
-use crate::cli::table::{Command, Group, Takes, flag};
+use crate::cli::table::{Command, Group, SAME, Takes, flag};
 use crate::cli::typed::Typed;
 use crate::error::{Error, Result};
 
@@ -24,8 +24,10 @@ pub const COMMAND: Command = Command {
     flags: &[&[
         flag("net", None, Takes::Nothing, "Only calls that concern the network"),
         flag("json", None, Takes::Nothing, "As JSON; what the program prints goes to stderr"),
+        SAME,
         flag("emit-profile", None, Takes::Text("FILE"), "Write a seccomp profile that allows what was used and denies the rest"),
         flag("merge", None, Takes::Text("OLD"), "Allow in the new profile what the profile OLD allows, too"),
+        flag("quiet", Some('q'), Takes::Nothing, "Do not say how far it is while it watches a container that runs"),
         flag("for", None, Takes::Text("DURATION"), "How long to watch a container that runs [default: until it ends, or Ctrl-C]"),
     ]],
 };
@@ -45,6 +47,8 @@ pub struct TraceArgs {
     pub emit: Option<PathBuf>,
     /// `--merge`.
     pub merge: Option<PathBuf>,
+    /// `--quiet`.
+    pub quiet: bool,
     /// `--for`.
     pub limit: Option<Duration>,
 }
@@ -55,9 +59,10 @@ pub(super) fn read(flags: &Typed, split: &Split, around: &Surroundings) -> Resul
         operands: split.operands.clone(),
         program: split.all_behind_dashes,
         net: flags.on("net"),
-        json: flags.on("json"),
+        json: flags.json(),
         emit: flags.path("emit-profile", around)?,
         merge: flags.path("merge", around)?,
+        quiet: flags.on("quiet"),
         limit: flags.duration("for")?,
     };
     if !args.program && args.operands.len() > 1 {

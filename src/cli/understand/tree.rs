@@ -3,7 +3,7 @@
 //! One view at a time: the picture, one of its parts in full, two containers compared, or the whole machine.
 
 use crate::cli::go_flags::Split;
-use crate::cli::table::{Command, Group, Takes, flag};
+use crate::cli::table::{Command, Group, SAME, Takes, flag};
 use crate::cli::typed::{Typed, id};
 use crate::error::{Error, Result};
 
@@ -23,6 +23,7 @@ pub const COMMAND: Command = Command {
         flag("between", None, Takes::Text("OTHER"), "Show what a container shares with OTHER: --between web db"),
         flag("host", None, Takes::Nothing, "Show all namespaces of this machine"),
         flag("json", None, Takes::Nothing, "As JSON"),
+        SAME,
     ]],
 };
 
@@ -73,5 +74,5 @@ pub(super) fn read(flags: &Typed, split: &Split) -> Result<TreeArgs> {
         );
     }
     let id = split.operands.first().map(|operand| id(operand)).transpose()?;
-    Ok(TreeArgs { id, view: chosen.pop().unwrap_or(View::Tree), json: flags.on("json") })
+    Ok(TreeArgs { id, view: chosen.pop().unwrap_or(View::Tree), json: flags.json() })
 }

@@ -19,7 +19,8 @@ use crate::cli::DiffArgs;
 use crate::error::{At, Error, Result};
 use crate::process::mapped;
 use crate::state::{State, StateDir};
-use crate::style::Style;
+use crate::style::Looks;
+use crate::workshop::progress::Progress;
 pub use walk::read;
 
 /// What happened to a name.
@@ -70,17 +71,18 @@ pub struct Change {
 }
 
 /// All changes of a container's root, by path.
-pub fn changes(state: &State) -> Result<Vec<Change>> {
+pub fn changes(state: &State, progress: &mut Progress) -> Result<Vec<Change>> {
     let Some((upper, lower)) = state.layers.as_ref().and_then(|layers| layers.writable()) else {
         let error = Error::new(format!("container {} has no writable layer: it changes its root filesystem itself", state.id));
         return Err(error.hint("run it with a layer of its own: rrun run --overlay BUNDLE"));
     };
-    match (read(upper, lower), &state.id_maps) {
+    progress.step(format!("reading what {} wrote", state.id));
+    match (read(upper, lower, progress), &state.id_maps) {
         // Its files belong to ids that the user is not, but is root over.
         (Err(e), Some(maps)) if matches!(e.errno(), Some(libc::EACCES | libc::EPERM)) => {
             let mut told = File::from(memfd_create(c"diff", MFdFlags::MFD_CLOEXEC).at(|| "memfd_create")?);
             mapped::as_root_of(maps, || {
-                let text = serde_json::to_vec(&read(upper, lower)?).expect("plain data has a JSON form");
+                let text = serde_json::to_vec(&read(upper, lower, progress)?).expect("plain data has a JSON form");
                 (&told).write_all(&text).at(|| "send the changes")
             })?;
             let mut text = vec![];
@@ -92,11 +94,13 @@ pub fn changes(state: &State) -> Result<Vec<Change>> {
 }
 
 /// What is to be printed of the container that `args` names.
-pub fn run(root: &Path, args: &DiffArgs, style: &Style) -> Result<String> {
-    let changes = changes(&StateDir::read(root, &args.id)?.load()?)?;
+pub fn run(root: &Path, args: &DiffArgs, looks: &Looks) -> Result<String> {
+    let mut progress = Progress::begin(args.quiet, looks);
+    let changes = changes(&StateDir::read(root, &args.id)?.load()?, &mut progress)?;
+    drop(progress);
     Ok(match (args.json, args.lists) {
         (true, _) => show::json(&args.id, &changes),
         (false, true) => show::lists(&changes),
-        (false, false) => show::text(&changes, style),
+        (false, false) => show::text(&changes, &looks.stdout()),
     })
 }

@@ -17,6 +17,7 @@ use super::{Change, Kind, Look};
 use crate::error::{At, Result};
 use crate::host::host_directory;
 use crate::sys::{entry, resolve, xattr};
+use crate::workshop::progress::Progress;
 
 /// A directory to look at: its path below the layer, the layers below that show through, and whether the layer hides them.
 struct Todo {
@@ -26,13 +27,14 @@ struct Todo {
 }
 
 /// All changes in `upper` against `lower`, whose first one is on top.
-pub fn read(upper: &Path, lower: &[PathBuf]) -> Result<Vec<Change>> {
+pub fn read(upper: &Path, lower: &[PathBuf], progress: &mut Progress) -> Result<Vec<Change>> {
     let top = host_directory(upper)?;
     let lower = lower.iter().map(|path| host_directory(path)).collect::<Result<Vec<_>>>()?;
     let mut changes = vec![];
     let mut waiting = vec![Todo { path: PathBuf::new(), below: (0..lower.len()).collect(), opaque: false }];
     while let Some(todo) = waiting.pop() {
         directory(&top, &lower, todo, &mut waiting, &mut changes)?;
+        progress.look(&format!("{} changes, {} directories to go", changes.len(), waiting.len()));
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(changes)
@@ -237,6 +239,11 @@ fn warning(handle: BorrowedFd, now: &Look, before: Option<&Look>) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::style::Looks;
+
+    fn silent() -> Progress {
+        Progress::begin(true, &Looks::default())
+    }
 
     /// As whiteouts need CAP_MKNOD, these layers have none; tests/diff.rs sees real ones.
     #[test]
@@ -248,10 +255,10 @@ mod tests {
         }
         std::fs::write(at("one/a"), "a file").expect("write");
         std::fs::write(at("upper/a/new"), "x").expect("write");
-        let changes = read(&at("upper"), &[at("one"), at("two")]).expect("read");
+        let changes = read(&at("upper"), &[at("one"), at("two")], &mut silent()).expect("read");
         let told: Vec<_> = changes.iter().map(|c| (c.kind, c.path.to_str().expect("UTF-8"))).collect();
         assert_eq!(told, [(Kind::Changed, "/a"), (Kind::Added, "/a/new")]);
-        let changes = read(&at("upper"), &[at("two")]).expect("read");
+        let changes = read(&at("upper"), &[at("two")], &mut silent()).expect("read");
         assert_eq!(changes.len(), 1, "a directory that is there because of its content: {changes:?}");
     }
 
@@ -265,7 +272,7 @@ mod tests {
         for _ in 0..100 {
             here = entry::make_directory(here.as_fd(), &name).expect("mkdirat");
         }
-        let changes = read(&dir.path().join("upper"), &[]).expect("read");
+        let changes = read(&dir.path().join("upper"), &[], &mut silent()).expect("read");
         assert!(changes.len() >= 19, "{}", changes.len());
         let parent = std::fs::File::open(dir.path()).expect("open");
         let upper = resolve::Name::new("upper").expect("a name");

@@ -60,6 +60,8 @@ pub fn run(global: &Global, args: &ExplainArgs, style: &Style, warnings: &mut Wa
     if args.fix {
         text = repair(global, args, &report)?;
     }
+    // JSON is UTF-8, whatever the locale.
+    let text = if args.json { text } else { style.symbols(text) };
     if let Some(file) = &args.html {
         std::fs::write(file, html::page(&report)).at(|| format!("write {}", shown(file)))?;
     }
@@ -104,7 +106,7 @@ fn repair(global: &Global, args: &ExplainArgs, report: &Report) -> Result<String
     let after = grade::grade(&facts(&fixed), &report.policy);
     let file = args.output.clone().unwrap_or_else(|| bundle.join("config.fixed.json"));
     write(&file, &crate::bundle::template::text(&fixed), args.output.is_some())?;
-    Ok(text::repair(&before, &after, &operations, &file, args.json))
+    Ok(text::repair(&before, &after, &operations, &file, args.json, &global.looks.stdout()))
 }
 
 /// A file that was not named is never overwritten.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::report::{Report, pretty, risk_name};
 use super::table::{Check, VERSION};
+use super::text::operation;
 use super::{rounded, tenths};
 use crate::style::{Paint, Style};
 
@@ -40,7 +41,7 @@ pub fn text(report: &Report, check: &'static Check, as_json: bool, style: &Style
     out.push_str(&rest(check, style));
     let patch = report.fix(check.id);
     if finding.fails() && !patch.is_empty() {
-        let lines: Vec<String> = patch.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = patch.iter().map(|o| operation(o, style.width.is_none())).collect();
         out.push_str(&format!("\nJSON patch of config.json\n[\n  {}\n]\n", lines.join(",\n  ")));
         out.push_str(&format!("\n`{program} explain {} --fix` writes it for all findings\n", report.subject.place));
     }

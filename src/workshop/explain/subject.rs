@@ -115,7 +115,12 @@ pub fn of_word(word: &str, dir: &Path, root: &Path, warnings: &mut Warnings) -> 
             Err(e) => return Err(e.hint("or name a bundle: a directory with a config.json")),
         }
     }
-    of_bundle(dir, root, warnings)
+    match of_bundle(dir, root, warnings) {
+        Err(e) if word.is_empty() && !dir.join("config.json").exists() => {
+            Err(e.hint("explain reads the current directory if nothing is named; name a container or a bundle: rrun explain web"))
+        }
+        read => read,
+    }
 }
 
 /// A bundle that does not run.

@@ -26,10 +26,7 @@ pub fn report(report: &Report, args: &ExplainArgs, style: &Style, program: &str)
     doors(report, style, &mut out);
     match args.by.as_deref() {
         Some(by) => grouped(&failing, by, style, &mut out),
-        None => {
-            let most = if args.verbose { failing.len() } else { SHOWN };
-            findings(report, &failing, most, style, &mut out);
-        }
+        None => findings(report, &failing, args.verbose, style, &mut out),
     }
     details(report, args, style, &mut out);
     let list = |title: &str, lines: Vec<String>, out: &mut String| {
@@ -54,8 +51,7 @@ pub fn report(report: &Report, args: &ExplainArgs, style: &Style, program: &str)
         let more = format!("\n{program} explain {word} {} says more of one; table version {VERSION}\n", failing[0].check.id);
         out.push_str(&style.paint(Paint::Faint, more));
     }
-    // Symbols for locales without them.
-    if style.utf8 { out } else { out.replace(" · ", ", ").replace('→', "->").replace('…', "...") }
+    out
 }
 
 fn head(report: &Report, style: &Style) -> String {
@@ -93,7 +89,8 @@ fn doors(report: &Report, style: &Style, out: &mut String) {
     }
 }
 
-fn findings(report: &Report, failing: &[&Finding], most: usize, style: &Style, out: &mut String) {
+fn findings(report: &Report, failing: &[&Finding], all: bool, style: &Style, out: &mut String) {
+    let most = if all { failing.len() } else { SHOWN };
     out.push('\n');
     if failing.is_empty() {
         out.push_str(&format!("{} every check passed\n", style.yes()));
@@ -102,14 +99,41 @@ fn findings(report: &Report, failing: &[&Finding], most: usize, style: &Style, o
     let row =
         |f: &&Finding| vec![format!("  {} {}", style.no(), f.check.id), f.reason(), rounded(f.cost), f.check.fix.to_owned()];
     let rows: Vec<Vec<String>> = failing.iter().take(most).map(row).collect();
-    out.push_str(&table(
-        style,
-        &[Column::new("Findings"), Column::long(""), Column::number("costs"), Column::long("fix")],
-        &rows,
-    ));
+    out.push_str(&with_fixes(&rows, style));
     let (more, passed) = (failing.len().saturating_sub(most), report.passed().count());
     let rest = if more > 0 { format!("{more} more, ") } else { String::new() };
-    out.push_str(&format!("  {} {rest}{passed} passed (-v)\n", style.ellipsis()));
+    // With -v they follow.
+    let flag = if all { ", see below" } else { " (-v)" };
+    out.push_str(&format!("  {} {rest}{passed} passed{flag}\n", style.ellipsis()));
+}
+
+/// The findings with their fixes, which are there to be copied: where there is no room beside a finding, its fix stands below.
+fn with_fixes(rows: &[Vec<String>], style: &Style) -> String {
+    let heads = [Column::new("Findings"), Column::long(""), Column::number("costs"), Column::long("fix")];
+    let whole = table(&Style { width: None, ..*style }, &heads, rows);
+    if style.width.is_none_or(|width| whole.lines().all(|line| columns(line) <= width)) {
+        return whole;
+    }
+    let short: Vec<Vec<String>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let lines = table(style, &heads[..3], &short);
+    let margin = 4 + rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0).max(8);
+    let fixes = std::iter::once(None).chain(rows.iter().map(|row| Some(&row[3])));
+    let below = |(line, fix): (&str, Option<&String>)| match fix {
+        Some(fix) => {
+            format!("{line}\n{}\n", style.hang(&format!("{}fix: {fix}", " ".repeat(margin - 2)), &" ".repeat(margin + 3)))
+        }
+        None => format!("{line}\n"),
+    };
+    lines.lines().zip(fixes).map(below).collect()
+}
+
+/// One operation of a patch: whole where a program reads it, and on a terminal as much as says what it is.
+pub(super) fn operation(operation: &Value, whole: bool) -> String {
+    let text = operation.to_string();
+    match text.len() {
+        LINE.. if !whole => format!("{} ... (whole with --json)", &text[..text.floor_char_boundary(LINE)]),
+        _ => text,
+    }
 }
 
 /// What `-v` adds: why each matters, and what passed.
@@ -157,7 +181,7 @@ fn grouped(failing: &[&Finding], by: &str, style: &Style, out: &mut String) {
 }
 
 /// What `--fix` did.
-pub fn repair(before: &Grade, after: &Grade, operations: &[Value], file: &Path, as_json: bool) -> String {
+pub fn repair(before: &Grade, after: &Grade, operations: &[Value], file: &Path, as_json: bool, style: &Style) -> String {
     let left: Vec<&Finding> = after.findings.iter().filter(|f| f.fails()).collect();
     let repaired = || before.findings.iter().filter(|f| f.fails() && !left.iter().any(|l| l.check.id == f.check.id));
     if as_json {
@@ -179,19 +203,14 @@ pub fn repair(before: &Grade, after: &Grade, operations: &[Value], file: &Path, 
         after.level(),
         shown(file)
     );
-    for operation in operations {
-        let whole = operation.to_string();
-        match whole.len() {
-            0..=LINE => out.push_str(&format!("  {whole}\n")),
-            _ => out.push_str(&format!("  {} ... (whole with --json)\n", &whole[..whole.floor_char_boundary(LINE)])),
-        }
-    }
+    operations.iter().for_each(|o| out.push_str(&format!("  {}\n", operation(o, false))));
     out.push_str("\nWhat could break\n");
     let width = repaired().map(|f| columns(f.check.id)).max().unwrap_or(0);
-    repaired().for_each(|f| out.push_str(&format!("  {:<width$}  {}\n", f.check.id, f.check.breaks)));
+    let line = |id: &str, text: &str| style.hang(&format!("  {id:<width$}  {text}"), &" ".repeat(width + 4)) + "\n";
+    repaired().for_each(|f| out.push_str(&line(f.check.id, f.check.breaks)));
     if !left.is_empty() {
         out.push_str("\nLeft to you\n");
-        left.iter().for_each(|f| out.push_str(&format!("  {:<width$}  {}\n", f.check.id, f.check.fix)));
+        left.iter().for_each(|f| out.push_str(&line(f.check.id, f.check.fix)));
     }
     out
 }

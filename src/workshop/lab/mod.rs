@@ -23,8 +23,9 @@ use self::trial::Interrupts;
 use crate::cli::{LabArgs, LabDeed, LabRun, LabSides};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::style::Style;
+use crate::style::{Looks, Style};
 use crate::workshop::help::{Page, Shelf};
+use crate::workshop::progress::Progress;
 
 /// Their pages in `rrun help`.
 pub const SHELF: Shelf = Shelf { kind: "lab", names: || labs().map(|lab| lab.name).collect(), page };
@@ -32,7 +33,9 @@ pub const SHELF: Shelf = Shelf { kind: "lab", names: || labs().map(|lab| lab.nam
 fn page(name: &str, style: &Style) -> Option<String> {
     let lab = lab(name)?;
     let mut page = Page::new(lab.name, lab.about);
-    page.code("what", lab.text);
+    // The margin of a page.
+    let narrow = Style { width: style.width.map(|width| width.saturating_sub(11)), ..*style };
+    page.code("what", &report::flowing(lab.text, &narrow));
     page.code("inside", lab.inside.trim());
     page.code("outside", lab.outside.trim());
     page.code("run", &format!("rrun lab run {} --diff", lab.name));
@@ -41,14 +44,15 @@ fn page(name: &str, style: &Style) -> Option<String> {
 }
 
 /// Runs the command: its exit status, and what it prints.
-pub fn run(args: &LabArgs) -> Result<(i32, String)> {
+pub fn run(args: &LabArgs, looks: &Looks) -> Result<(i32, String)> {
+    let style = &looks.stdout();
     let as_text = |value: serde_json::Value| format!("{value:#}\n");
     match &args.deed {
-        LabDeed::List => Ok((0, if args.json { as_text(report::index_json(labs())) } else { report::index(labs()) })),
+        LabDeed::List => Ok((0, if args.json { as_text(report::index_json(labs())) } else { report::index(labs(), style) })),
         LabDeed::Witness(deed, operand) => witness::run(deed, operand.as_deref()).map(|text| (0, text)),
         LabDeed::Run(wanted) => {
             let lab = lab(&wanted.name).ok_or_else(|| unknown(&wanted.name))?;
-            match show(lab, wanted)? {
+            match show(lab, wanted, looks)? {
                 Ok((sides, change)) => {
                     let status = if report::holds(lab, &sides) { 0 } else { 1 };
                     let change = change.as_ref();
@@ -57,12 +61,12 @@ pub fn run(args: &LabArgs) -> Result<(i32, String)> {
                         if args.json {
                             as_text(report::json(lab, &sides, change.unwrap_or(&json!([]))))
                         } else {
-                            report::text(lab, &sides, change.filter(|_| wanted.sides == LabSides::Diff))
+                            report::text(lab, &sides, change.filter(|_| wanted.sides == LabSides::Diff), style)
                         },
                     ))
                 }
                 Err(reason) if args.json => Ok((CANNOT, as_text(json!({"lab": lab.name, "cannot": reason})))),
-                Err(reason) => Ok((CANNOT, report::cannot(lab, &reason))),
+                Err(reason) => Ok((CANNOT, report::cannot(lab, &reason, style))),
             }
         }
     }
@@ -79,7 +83,7 @@ fn unknown(name: &str) -> Error {
 /// What was seen and the change between the sides, or why this host cannot show it.
 type Seen = std::result::Result<(Sides, Option<serde_json::Value>), String>;
 
-fn show(lab: &Lab, wanted: &LabRun) -> Result<Seen> {
+fn show(lab: &Lab, wanted: &LabRun, looks: &Looks) -> Result<Seen> {
     let host = Host::ask()?;
     if let Some(reason) = needs::lacking(lab, &host, wanted.lab_vm, &std::env::temp_dir()) {
         return Ok(Err(reason));
@@ -97,14 +101,16 @@ fn show(lab: &Lab, wanted: &LabRun) -> Result<Seen> {
         Switch::Flags { off, on } => [off, on],
         _ => [NO_FLAGS; 2],
     };
-    let one = |config, flags: table::Flags| {
+    let mut progress = Progress::begin(wanted.quiet, looks);
+    let mut one = |side: &str, config, flags: table::Flags| {
+        progress.step(format!("lab {}: {side}", lab.name));
         place.prepare(config, &off)?;
         let command = place.command(&names.id, [flags.global, &names.fill(flags.run)]);
-        let shown = trial::run(command, &interrupts, &place.dir, &lab.effect);
+        let shown = trial::run(command, &interrupts, &place.dir, &lab.effect, &mut progress);
         place.end_containers();
         shown
     };
-    let off_shown = (wanted.sides != LabSides::On).then(|| one(&off, flags[0])).transpose()?;
-    let on_shown = (wanted.sides != LabSides::Off).then(|| one(&on, flags[1])).transpose()?;
+    let off_shown = (wanted.sides != LabSides::On).then(|| one("OFF", &off, flags[0])).transpose()?;
+    let on_shown = (wanted.sides != LabSides::Off).then(|| one("ON", &on, flags[1])).transpose()?;
     Ok(Ok(([off_shown, on_shown], Some(config::switch(lab, &names)?))))
 }

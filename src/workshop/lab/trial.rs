@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::table::{Effect, Test};
 use crate::error::{At, Error, Result};
 use crate::sys::signals::unblocked;
+use crate::workshop::progress::Progress;
 
 /// The longest that a lab may take.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -52,13 +53,16 @@ impl Interrupts {
     }
 
     /// Waits for the script; `false` when it had to be ended.
-    fn wait(&self, script: &mut Child) -> Result<bool> {
+    fn wait(&self, script: &mut Child, progress: &mut Progress) -> Result<bool> {
         let end = Instant::now() + PATIENCE;
         while script.try_wait().at(|| "wait for the script")?.is_none() {
-            let left = PollTimeout::try_from(end.saturating_duration_since(Instant::now())).unwrap_or(PollTimeout::MAX);
-            let ready = poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], left).at(|| "poll")?;
+            progress.look("");
+            let left = end.saturating_duration_since(Instant::now());
+            let left = progress.next().map_or(left, |next| left.min(next));
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout).at(|| "poll")?;
             let asked = std::iter::from_fn(|| self.0.read_signal().ok().flatten()).any(|s| s.ssi_signo != libc::SIGCHLD as u32);
-            if ready == 0 || asked {
+            if Instant::now() >= end || asked {
                 end_group(script)?;
                 return Ok(false);
             }
@@ -81,7 +85,7 @@ fn end_group(script: &mut Child) -> Result<()> {
 }
 
 /// Runs the script and reads what it printed.
-pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &Effect) -> Result<Shown> {
+pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &Effect, progress: &mut Progress) -> Result<Shown> {
     let [out, err] = ["out", "err"].map(|name| dir.join(name));
     let open = |path: &Path| {
         drop(std::fs::remove_file(path));
@@ -90,7 +94,7 @@ pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &E
     command.stdout(open(&out)?).stderr(open(&err)?).process_group(0);
     unblocked(&mut command);
     let mut script = command.spawn().at(|| "start the script")?;
-    let ended = interrupts.wait(&mut script)?;
+    let ended = interrupts.wait(&mut script, progress)?;
     // Sleepers that it left in the background.
     killpg(Pid::from_raw(script.id() as i32), Signal::SIGKILL).ok();
     if !ended {

@@ -5,7 +5,7 @@
 //! most calls are then made again unseen, a few (epoll_wait, sigtimedwait) return EINTR, as after SIGSTOP and SIGCONT (signal(7)).
 
 use std::collections::HashSet;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -19,14 +19,16 @@ use super::{Call, Tally, decode};
 use crate::error::{At, Error, Result};
 use crate::process::members;
 use crate::state::State;
+use crate::style::Looks;
 use crate::sys::process::{Cloned, clone3, exit_now, prctl};
 use crate::sys::ptrace::{self, Stop};
+use crate::workshop::progress::Progress;
 
 /// How often threads that came from elsewhere (`exec`) are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Watches the container until it ends, the user presses Ctrl-C, or `limit` is over.
-pub fn record(state: &State, limit: Option<Duration>) -> Result<Vec<Call>> {
+pub fn record(state: &State, limit: Option<Duration>, quiet: bool, looks: &Looks) -> Result<Vec<Call>> {
     let mut end = SigSet::empty();
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD].into_iter().for_each(|signal| end.add(signal));
     end.thread_block().at(|| "block signals")?;
@@ -36,7 +38,7 @@ pub fn record(state: &State, limit: Option<Duration>) -> Result<Vec<Call>> {
             drop(told);
             let watched = prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM as u64, 0, 0)
                 .at(|| "prctl PR_SET_PDEATHSIG")
-                .and_then(|_| watch(state, limit, &end));
+                .and_then(|_| watch(state, limit, &end, Progress::begin(quiet, looks)));
             let said = watched.map_or_else(|e| format!("{e}").into_bytes(), |tally| tally.encode());
             exit_now(i32::from(tell.write_all(&said).is_err()))
         }
@@ -50,9 +52,10 @@ pub fn record(state: &State, limit: Option<Duration>) -> Result<Vec<Call>> {
     decode(&text)
 }
 
-fn watch(state: &State, limit: Option<Duration>, end: &SigSet) -> Result<Tally> {
+fn watch(state: &State, limit: Option<Duration>, end: &SigSet, mut progress: Progress) -> Result<Tally> {
     let signals = SignalFd::with_flags(end, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).at(|| "signalfd")?;
     let (mut tally, mut known) = (Tally::default(), HashSet::new());
+    progress.step(format!("watching {}, Ctrl-C ends it", state.id));
     let begun = Instant::now();
     let mut next = begun;
     for turn in 0u64.. {
@@ -62,9 +65,7 @@ fn watch(state: &State, limit: Option<Duration>, end: &SigSet) -> Result<Tally> 
         }
         if now >= next {
             seize_new(state, &mut known)?;
-            if turn > 0 {
-                progress(&format!("{} distinct of {} calls; Ctrl-C ends", tally.distinct(), tally.total()));
-            }
+            progress.look(&format!("{} distinct of {} calls", tally.distinct(), tally.total()));
             next = now + LOOK;
         }
         let stopped = match ptrace::next_stop() {
@@ -82,7 +83,6 @@ fn watch(state: &State, limit: Option<Duration>, end: &SigSet) -> Result<Tally> 
             break;
         }
     }
-    progress("");
     Ok(tally)
 }
 
@@ -155,12 +155,4 @@ fn asked_to_end(signals: &SignalFd) -> Result<bool> {
         asked |= info.ssi_signo != libc::SIGCHLD as u32;
     }
     Ok(asked)
-}
-
-/// One line that replaces itself, for a person only.
-fn progress(line: &str) {
-    if std::io::stderr().is_terminal() {
-        // Nobody may be there to see it.
-        nix::unistd::write(std::io::stderr(), format!("\r\x1b[K{line}").as_bytes()).ok();
-    }
 }
