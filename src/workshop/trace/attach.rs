@@ -96,6 +96,8 @@ fn seize_new(state: &State, known: &mut HashSet<i32>) -> Result<()> {
             }
             match ptrace::seize(tid) {
                 Err(e) if e.raw_os_error() == Some(libc::ESRCH) => continue,
+                // Of one that ended since it was listed the kernel says that it may not be traced.
+                Err(e) if e.raw_os_error() == Some(libc::EPERM) && has_ended(tid) => continue,
                 // A thread that was born since the last stop is traced, but has not told yet.
                 Err(e) if e.raw_os_error() == Some(libc::EPERM) && is_traced_by_us(tid) => {}
                 seized => seized.at(|| format!("trace process {tid}")).map_err(|e| {
@@ -109,11 +111,19 @@ fn seize_new(state: &State, known: &mut HashSet<i32>) -> Result<()> {
 }
 
 fn is_traced_by_us(tid: i32) -> bool {
+    status(tid, "TracerPid:").is_some_and(|tracer| tracer == std::process::id().to_string())
+}
+
+/// Whether it is a zombie, or gone.
+fn has_ended(tid: i32) -> bool {
+    status(tid, "State:").is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// A line of /proc/TID/status.
+fn status(tid: i32, name: &str) -> Option<String> {
     // The name of a thread is its own to choose, and need not be text.
-    let status = std::fs::read(format!("/proc/{tid}/status")).unwrap_or_default();
-    let tracer =
-        String::from_utf8_lossy(&status).lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse::<u32>().ok());
-    tracer == Some(std::process::id())
+    let text = std::fs::read(format!("/proc/{tid}/status")).ok()?;
+    String::from_utf8_lossy(&text).lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
 }
 
 fn on_stop(tid: i32, stop: Stop, known: &mut HashSet<i32>, tally: &mut Tally) -> Result<()> {
@@ -155,4 +165,25 @@ fn asked_to_end(signals: &SignalFd) -> Result<bool> {
         asked |= info.ssi_signo != libc::SIGCHLD as u32;
     }
     Ok(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_passed_over() {
+        let mut child = std::process::Command::new("true").spawn().expect("start true");
+        let pid = child.id() as i32;
+        for _ in 0..2000 {
+            if has_ended(pid) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(ptrace::seize(pid).expect_err("a zombie").raw_os_error(), Some(libc::EPERM));
+        assert!(has_ended(pid) && !is_traced_by_us(pid) && !has_ended(std::process::id() as i32));
+        child.wait().expect("wait");
+        assert!(has_ended(pid));
+    }
 }
