@@ -325,8 +325,8 @@ mod tests {
     fn text_is_broken_between_words() {
         assert_eq!(WIDE.wrap("one two three four five", 2), "  one two three four\n  five\n");
         assert_eq!(PLAIN.wrap("one two three four five\n\nsix", 2), "  one two three four five\n\n  six\n");
-        assert_eq!(WIDE.hang("a:  one two three four five", "    "), "a:  one two three\n    four five");
-        assert_eq!(WIDE.hang("a:  one\u{a0}two three\u{a0}four five", "    "), "a:  one two\n    three four five");
+        assert_eq!(WIDE.hang("a:  one two three four five", "    "), "a:  one two three four\n    five");
+        assert_eq!(WIDE.hang("a:  one\u{a0}two threefour\u{a0}five six", "    "), "a:  one two\n    threefour five six");
         assert_eq!(WIDE.hang("  /a/path/longer/than/a/line b", "| "), "  /a/path/longer/than/a/line\n| b");
         assert_eq!(PLAIN.hang("a:  one\u{a0}two three", "    "), "a:  one two three");
     }

@@ -138,7 +138,7 @@ mod tests {
         let late = long.begun + PATIENCE;
         assert_eq!(long.due(late, "1 of 9").as_deref(), Some("\r\x1b[Kfirst: 1 of 9 ..."));
         assert_eq!(long.due(late + RHYTHM / 2, "2 of 9"), None);
-        assert_eq!(long.due(late + RHYTHM, "20000 of 90000").as_deref(), Some("\r\x1b[Kfirst: 20000 of..."));
+        assert_eq!(long.due(late + RHYTHM, "20000 of 90000").as_deref(), Some("\r\x1b[Kfirst: 20000 of ..."));
         long.written = None;
         let mut silent = progress(Way::Silent);
         silent.step = "first".into();
