@@ -1,4 +1,7 @@
-//! The groups and their limits in words: `rrun plan` for those who know the files, `--narrate` for those who do not.
+//! The groups and their limits in words (cgroups(7)).
+//!
+//! `rrun plan` names each file and what is written to it, for those who know them; `--narrate` says memory, processes and
+//! processor time in the units of people. Both speak of the same list of writes, so that neither can promise what is not done.
 
 use super::CgroupsPlan;
 use super::paths::Group;
