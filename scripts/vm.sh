@@ -59,6 +59,7 @@ skip() {
     exit 77
 }
 [ "$(id -u)" = 0 ] || skip 'must be root to build its image'
+[ -z "${RRUN_VM_KERNEL:-}" ] || [ -f "$RRUN_VM_KERNEL" ] || { echo "vm.sh: RRUN_VM_KERNEL=$RRUN_VM_KERNEL is no file" >&2 && exit 2; }
 mkdir -p "$cache"
 
 # find_kernel: prints the path of an executable kernel.
@@ -80,7 +81,9 @@ find_kernel() {
     if [ ! -x "$unpacked/usr/bin/linux.uml" ]; then
         # Unpacked beside, then moved: another run may be at it, too.
         mkdir "$unpacked.$$"
-        if (cd "$unpacked.$$" && apt-get -o APT::Sandbox::User=root download -qq user-mode-linux && dpkg -x user-mode-linux_*.deb .) > /dev/null; then
+        # The package lists of a machine may be older than the mirror.
+        download() { apt-get -o APT::Sandbox::User=root download -qq user-mode-linux; }
+        if (cd "$unpacked.$$" && { download || { apt-get update -qq && download; }; } && dpkg -x user-mode-linux_*.deb .) > /dev/null; then
             mv -T "$unpacked.$$" "$unpacked"
         fi
         rm -rf "$unpacked.$$"
