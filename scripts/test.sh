@@ -43,8 +43,9 @@ section() { printf '\n=== %s\n' "$1" | tee -a "$log"; }
 section 'set-up'
 scripts/setup.sh test
 cargo build --bins --examples
-# For the quickstart; and tests/faults looks that a release cannot be told to fail.
-[ ${#filter[@]} -gt 0 ] || cargo build --release --bin rrun --example witness
+# For the quickstart and the VMs, and built as they do, so that it is built once; and tests/faults looks that a release cannot be told
+# to fail.
+[ ${#filter[@]} -gt 0 ] || scripts/build.sh --bin rrun --example witness
 # Taken once from the Debian mirror, then kept in target/.
 rootfs-fixtures/debian.sh target/debian || skipped+=('Debian root filesystem: the mirror cannot be reached')
 

@@ -29,7 +29,7 @@ mode=bare
 machine=uml
 lsm=
 cpus=1
-profile=()
+profile=debug
 timeout=1200
 prepare=no
 run=()
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
         --qemu) machine=qemu ;;
         --lsm) lsm=$2 && shift ;;
         --cpus) cpus=$2 && shift ;;
-        --release) profile=(--release) ;;
+        --release) profile=release ;;
         --prepare) prepare=yes ;;
         --timeout) timeout=$2 && shift ;;
         --run) shift && run=("$@") && break ;;
@@ -101,10 +101,11 @@ image=$("$root/scripts/vm/image.sh" "$cache") || skip 'its root image could not 
 
 if [ ${#run[@]} -eq 0 ]; then
     cd "$root"
-    cargo build --quiet "${profile[@]}" --bin rrun --example witness
+    build=(cargo build)
+    [ "$profile" = debug ] || build=(scripts/build.sh)
+    "${build[@]}" --quiet --bin rrun --example witness
     blackbox=$(cargo test --no-run --test blackbox --message-format=json 2> /dev/null | jq -r 'select(.executable and .target.name == "blackbox") | .executable')
-    target=$(dirname "$(dirname "$blackbox")")
-    [ ${#profile[@]} -eq 0 ] || target=$(dirname "$target")/release
+    target=$(dirname "$(dirname "$(dirname "$blackbox")")")/$profile
 fi
 if [ "$prepare" = yes ]; then
     if [ "$machine" = qemu ]; then basename "$kernel"; else "$kernel" --version; fi
