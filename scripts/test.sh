@@ -3,9 +3,10 @@
 # the black-box tests here, as root and as a user, and the quickstart; then the black-box tests in VMs with cgroup v2: bare, with
 # systemd, as a user of systemd; and those of labels with AppArmor and with SELinux. docs/testing.md says what runs where.
 #
-#   scripts/test.sh [--no-vm] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
+#   scripts/test.sh [--no-vm | --vms-within MINUTES] [--update-docs] [FILTER]     FILTER: only tests whose name contains it
 #
-# --no-vm leaves the VMs out; --update-docs writes what the tests said into the table of docs/conformance.md.
+# --no-vm leaves the VMs out, --vms-within those that could not start before so many minutes were over; --update-docs writes what the
+# tests said into the table of docs/conformance.md.
 # Prints the runners' own closing lines again at the end, what was skipped and why; exit status 0 if nothing failed.
 set -euo pipefail
 
@@ -13,16 +14,22 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 vm=yes
 update=no
+within=
 filter=()
-for word in "$@"; do
-    case $word in
+while [ $# -gt 0 ]; do
+    case $1 in
         --no-vm) vm=no ;;
+        --vms-within)
+            [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "test.sh: --vms-within needs a number of minutes" >&2 && exit 2; }
+            within=$2 && shift
+            ;;
         --update-docs) update=yes ;;
-        -*) echo "test.sh: unknown option $word" >&2 && exit 2 ;;
-        *) filter+=("$word") ;;
+        -*) echo "test.sh: unknown option $1" >&2 && exit 2 ;;
+        *) filter+=("$1") ;;
     esac
+    shift
 done
-if [ "$update" = yes ] && { [ "$vm" = no ] || [ ${#filter[@]} -gt 0 ]; }; then
+if [ "$update" = yes ] && { [ "$vm" = no ] || [ -n "$within" ] || [ ${#filter[@]} -gt 0 ]; }; then
     echo 'test.sh: --update-docs needs the results of all tests' >&2
     exit 1
 fi
@@ -42,10 +49,21 @@ section() { printf '\n=== %s\n' "$1" | tee -a "$log"; }
 
 section 'set-up'
 scripts/setup.sh test
-cargo build --bins --examples
+# Beside the builds: the image of the VMs waits for the mirror, the last step of a release build has one thread.
+image='' release=''
+if [ "$vm" = yes ]; then
+    scripts/vm.sh --prepare --run true > /dev/null 2>&1 &
+    image=$!
+fi
 # For the quickstart and the VMs, and built as they do, so that it is built once; and tests/faults looks that a release cannot be told
 # to fail.
-[ ${#filter[@]} -gt 0 ] || scripts/build.sh --bin rrun --example witness
+if [ ${#filter[@]} -eq 0 ]; then
+    scripts/build.sh --bin rrun --example witness &
+    release=$!
+fi
+cargo build --bins --examples
+cargo test --no-run
+[ -z "$release" ] || wait "$release"
 # Taken once from the Debian mirror, then kept in target/.
 rootfs-fixtures/debian.sh target/debian || skipped+=('Debian root filesystem: the mirror cannot be reached')
 
@@ -89,20 +107,22 @@ finish() {
     verdict "in a VM, cgroup v2, $name" "$code"
 }
 
-# Each VM has one CPU, on which a fork costs half of what it costs on two; so as many run at a time as there are CPUs, the long ones
-# first. What needs two CPUs, and says so in its name, runs in one of the short ones.
+# Each VM has one CPU, on which a fork costs half of what it costs on two; so as many run at a time as there are CPUs. What needs
+# two CPUs, and says so in its name, runs in one of the short ones.
 if [ "$vm" = no ]; then
     skipped+=('the VMs: left out, --no-vm')
 else
     section 'building for the VMs'
     # Once, before several look for it at a time.
     code=0
+    # If it failed, the next says why.
+    wait "$image" || true
     scripts/vm.sh --release --prepare 2>&1 | tee -a "$log" || code=${PIPESTATUS[0]}
     if [ "$code" -ne 0 ]; then
         verdict 'in a VM' "$code"
     else
         declare -A own=([apparmor]='lsm:: cpus' [selinux]='lsm::')
-        machines=('systemd --systemd' 'rootless --rootless' 'bare --bare' 'apparmor --lsm apparmor --cpus 2' 'selinux --lsm selinux')
+        machines=('systemd --systemd' 'rootless --rootless' 'apparmor --lsm apparmor --cpus 2' 'selinux --lsm selinux' 'bare --bare')
         kernel=$(tail -n1 "$log")
         # It traces its processes by ptrace(2), which takes three times as long, and lacks what some tests need.
         if [ "${kernel%%.*}" -lt 7 ] && [ ${#filter[@]} -eq 0 ]; then
@@ -115,6 +135,10 @@ else
             only=("${filter[@]}")
             [ ${#only[@]} -gt 0 ] || read -ra only <<< "${own[${words[0]}]:-}"
             [ ${#running[@]} -lt "$(nproc)" ] || finish
+            if [ -n "$within" ] && [ "$SECONDS" -gt $((within * 60)) ]; then
+                skipped+=("in a VM, cgroup v2, ${words[0]}: $within minutes were over before it could start")
+                continue
+            fi
             start "${words[@]}" "${only[@]}"
         done
         while [ ${#running[@]} -gt 0 ]; do finish; done
