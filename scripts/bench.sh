@@ -37,7 +37,7 @@ prepare() {
         echo "installing: ${missing[*]}" >&2
         DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" > /dev/null
     fi
-    cargo build --quiet --release --bin rrun --example witness --example bench
+    scripts/build.sh --quiet --bin rrun --example witness --example bench
     local release
     release=target/$(rustc -vV | sed -n 's/^host: //p')/release
     mkdir -p "$kit/peers"
