@@ -228,7 +228,7 @@ impl Style {
 }
 
 /// A blank at which [`Style::hang`] does not break a line.
-pub const TIE: char = '\u{a0}';
+pub const TIE: &str = "\u{a0}";
 
 /// How many columns a line takes on a terminal: colours take none. A letter counts as one column, which is too few for
 /// East Asian ones; such a line is cut by the terminal and not by us.

@@ -44,7 +44,7 @@ fn container(scene: &Scene, at: usize, style: &Style) -> Vec<String> {
     // A broken tree is none: its lines are cut, where all others go on in the next.
     let narrow = Style { width: style.width.map(|width| width.saturating_sub(BRANCH)), ..*style };
     let row = |(n, line): (usize, &String)| narrow.fit(&format!("{}{line}", if n == 0 { &head } else { &margin })).into_owned();
-    lines.extend(tree.iter().enumerate().map(row).map(|line| line.replace(' ', "\u{a0}")));
+    lines.extend(tree.iter().enumerate().map(row).map(|line| line.replace(' ', TIE)));
     if tree.is_empty() {
         lines.push(head);
     }
@@ -56,8 +56,8 @@ fn container(scene: &Scene, at: usize, style: &Style) -> Vec<String> {
     lines.push(format!(" user {}  {users}", share(Kind::User)));
     lines.push(format!(" net  {}  {}", share(Kind::Net), network::names(seen)));
     let rest = [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Cgroup, Kind::Time]
-        .map(|kind| format!("{}{TIE}{}", kind.name(), share(kind).replace(' ', "\u{a0}")));
-    lines.push(format!(" {}", rest.join(if style.utf8 { "\u{a0}· " } else { "  " })));
+        .map(|kind| format!("{}{TIE}{}", kind.name(), share(kind).replace(' ', TIE)));
+    lines.push(format!(" {}", rest.join(&if style.utf8 { format!("{TIE}· ") } else { "  ".to_owned() })));
     lines
 }
 
