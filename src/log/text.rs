@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use crate::error::Error;
-use crate::style::{Paint, Style};
+use crate::style::{Paint, Style, TIE, columns};
 
 /// Warnings shown before "and N more".
 const MOST_WARNINGS: usize = 10;
@@ -26,7 +26,20 @@ pub(super) fn some_of(lines: &[String]) -> Vec<String> {
 /// A line for each warning, for people.
 pub(super) fn warning_lines(style: &Style, warnings: &[String]) -> String {
     let word = style.paint(Paint::Warn, "warning:");
-    some_of(warnings).iter().map(|line| format!("{word} {}\n", escape(line))).collect()
+    some_of(warnings).iter().map(|line| broken(style, format!("{word} {}", escape(line)), 9) + "\n").collect()
+}
+
+/// A line broken between words so that it fits the terminal; whole elsewhere. What stands in backticks is there to be copied:
+/// it stays on one line, if it fits there.
+fn broken(style: &Style, line: String, margin: usize) -> String {
+    let Some(width) = style.width else { return line };
+    let mut tied = String::with_capacity(line.len());
+    for (n, part) in line.split('`').enumerate() {
+        tied.push_str(if n > 0 { "`" } else { "" });
+        let command = n % 2 == 1 && columns(part) + margin + 2 <= width;
+        tied.push_str(&if command { part.replace(' ', TIE) } else { part.to_owned() });
+    }
+    style.hang(&tied, &" ".repeat(margin))
 }
 
 /// The form for engines and pipes: the canonical text first, then what helps.
@@ -43,25 +56,29 @@ pub(super) fn one_line(error: &Error) -> String {
 
 /// The form for people. A hint reads `cause; fix`, or is the fix alone.
 pub(super) fn three_lines(style: &Style, error: &Error) -> String {
-    let mut text = format!("{} {}\n", style.paint(Paint::Bad, "error:"), escape(&error.to_string()));
+    let mut lines = vec![format!("{} {}", style.paint(Paint::Bad, "error:"), escape(&error.to_string()))];
     let hint = harmless_hint(error).unwrap_or_default();
     let (cause, fix) = hint.split_once("; ").unwrap_or(("", hint));
     let place = error.config_text().map(|place| format!("{}, {place}", error.file_text().unwrap_or("config.json")));
+    // The hint may begin with the place in words; the line and column are what it lacks.
+    let named = error.config_text().is_some_and(|place| cause.starts_with(place));
     let cause = match (place, cause) {
+        (Some(_), cause) if named => format!("{}: {cause}", error.file_text().unwrap_or("config.json")),
         (Some(place), "") => place,
         (Some(place), cause) => format!("{place}: {cause}"),
         (None, cause) => cause.to_owned(),
     };
     let code = error.code_text().map_or_else(String::new, |code| match cfg!(feature = "workshop") {
-        true => format!("   [{code}{} rrun help {code}]", if style.utf8 { " ·" } else { ":" }),
+        true => format!("   [{code}{}{TIE}rrun{TIE}help{TIE}{code}]", if style.utf8 { "\u{a0}·" } else { ":" }),
         false => format!("   [{code}]"),
     });
     for (name, value) in [("cause:", cause.as_str()), ("fix:", fix)].iter().filter(|(_, value)| !value.is_empty()) {
         let blank = " ".repeat(7 - name.len());
-        writeln!(text, "{}{blank}{}", style.paint(Paint::Strong, *name), escape(value)).expect("writing to memory");
+        lines.push(format!("{}{blank}{}", style.paint(Paint::Strong, *name), escape(value)));
     }
-    text.truncate(text.trim_end().len());
-    text + &code + "\n"
+    let last = lines.pop().unwrap_or_default();
+    lines.push(last.trim_end().to_owned() + &code);
+    lines.into_iter().map(|line| broken(style, line, 7).replace(TIE, " ") + "\n").collect()
 }
 
 /// Phrases by which engines classify an error: gone, not found, not executable.
@@ -184,6 +201,24 @@ mod tests {
         let text = "error: cannot start \"/app\"\ncause: config.json, process.args[0]: its interpreter is absent\nfix:   use /bin/sh   [E-INTERP: rrun help E-INTERP]\n";
         assert_eq!(three_lines(&Style::default(), &error), text);
         assert_eq!(three_lines(&Style::default(), &Error::new("x\ny")), "error: x\\ny\n");
+        let mount =
+            Error::new("x").hint("mounts[7].source is absent; create it").config("mounts[7].source").file("config.json:9:3");
+        let text = "error: x\ncause: config.json:9:3: mounts[7].source is absent\nfix:   create it\n";
+        assert_eq!(three_lines(&Style::default(), &mount), text);
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_broken_between_words() {
+        let narrow = Style { width: Some(40), ..Style::default() };
+        let error = Error::new("error mounting \"/srv/a/long/name\" to rootfs at \"/data\"")
+            .code("E-MOUNT")
+            .hint("the source is absent on the host; make it: `mkdir -p /srv/a/long`");
+        let text = "error: error mounting \"/srv/a/long/name\"\n       to rootfs at \"/data\"\ncause: the source is absent on the host\nfix:   make it: `mkdir -p /srv/a/long`\n       [E-MOUNT: rrun help E-MOUNT]\n";
+        assert_eq!(three_lines(&narrow, &error), text);
+        let warned = warning_lines(&narrow, &["config.json:17:3: unknown key process.noNewPrivileged".into()]);
+        assert_eq!(warned, "warning: config.json:17:3: unknown key\n         process.noNewPrivileged\n");
+        let plain = three_lines(&Style::default(), &error);
+        assert_eq!(plain.lines().count(), 3, "{plain}");
     }
 
     #[test]
