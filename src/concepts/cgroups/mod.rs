@@ -214,7 +214,7 @@ pub fn oom_kills(record: &Record) -> u64 {
 /// What a start takes of the container's memory before its program has any: the kernel's records of mounts, files and the
 /// process (docs/performance.md has the command that measures it).
 const START_NEEDS: u64 = START_NEEDS_KIB << 10;
-const START_NEEDS_KIB: u64 = 192;
+const START_NEEDS_KIB: u64 = 224;
 
 /// What to do about a memory limit of so many bytes, under which a start or a program did not live.
 pub fn too_little(limit: i64) -> String {
