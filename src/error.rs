@@ -73,6 +73,12 @@ impl Error {
         self
     }
 
+    /// Forgets the place in config.json if it lies in `process`: that of `exec` comes from the command line.
+    pub fn of_another_process(mut self) -> Self {
+        self.config = self.config.filter(|place| !place.starts_with("process."));
+        self
+    }
+
     /// The line and column, if they are known.
     pub fn file_text(&self) -> Option<&str> {
         self.file.as_deref()
@@ -206,6 +212,12 @@ mod tests {
         assert_eq!(strerror(libc::EBADF), "bad file descriptor");
         assert_eq!(strerror(libc::ENOMEM), "cannot allocate memory");
         assert_eq!(strerror(libc::EIO), "input/output error");
+    }
+
+    #[test]
+    fn what_exec_was_told_does_not_stand_in_config_json() {
+        let at = |place: &str| Error::new("x").config(place).of_another_process().config_text().map(str::to_owned);
+        assert_eq!((at("process.args[0]"), at("linux.seccomp")), (None, Some("linux.seccomp".into())));
     }
 
     #[test]

@@ -105,11 +105,14 @@ fn conclude(global: &Global, verb: &Verb, journal: &mut Journal) -> u8 {
 }
 
 /// Engines tell a failure of `exec` itself from one of its program by this. With `--exit-style env` a failure of `run` has
-/// the status that env(1) and shells have for it.
+/// the status that env(1) and shells have for it. What is wrong with the command line of a verb of ours may only be found while
+/// it works (a lab that is not there): 2, as if it had been found before.
 fn failure(verb: &Verb, error: &Error) -> u8 {
     match verb {
         Verb::Exec(_) => 255,
         Verb::Run(args) if args.exit_like_env => like_env(error),
+        #[cfg(feature = "workshop")]
+        Verb::Understand(_) if error.code_text() == Some("E-USAGE") => 2,
         _ => 1,
     }
 }
@@ -132,7 +135,7 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
     match verb {
         Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(placed(e, args), "create")),
         Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(placed(e, &args.create), "run")),
-        Verb::Exec(args) => exec::run(global, args, journal).map_err(|e| e.context("exec failed")),
+        Verb::Exec(args) => exec::run(global, args, journal).map_err(|e| e.of_another_process().context("exec failed")),
         Verb::Start { id } => start::run(global, id, journal),
         Verb::State { id } => state::run(global, id, journal),
         Verb::Kill(args) => kill::run(global, args, journal),

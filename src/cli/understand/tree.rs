@@ -74,5 +74,8 @@ pub(super) fn read(flags: &Typed, split: &Split) -> Result<TreeArgs> {
         );
     }
     let id = split.operands.first().map(|operand| id(operand)).transpose()?;
+    if flags.given("between") && id.is_none() {
+        return Err(Error::new("--between compares two containers").hint("name both: rrun tree --between web db"));
+    }
     Ok(TreeArgs { id, view: chosen.pop().unwrap_or(View::Tree), json: flags.json() })
 }

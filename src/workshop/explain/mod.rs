@@ -45,7 +45,7 @@ pub fn run(global: &Global, args: &ExplainArgs, style: &Style, warnings: &mut Wa
     check(args)?;
     let today = crate::log::now();
     let policy = args.policy.as_deref().map(|path| Policy::read(path, &today[..10])).transpose()?.unwrap_or_default();
-    let finding = args.finding.as_deref().map(policy::find).transpose()?;
+    let finding = args.finding.as_deref().map(policy::find).transpose().map_err(|e| e.code("E-USAGE"))?;
     let report = Report::new(load(global, args, warnings)?, policy);
     let mut text = match (&args.compare, finding) {
         (Some(other), _) => {

@@ -95,9 +95,8 @@ pub fn run(root: &Path, args: &TreeArgs, style: &Style) -> Result<String> {
     if args.view == View::Host {
         return Ok(host::show(&container::all(root)?, args.json, style));
     }
-    if let View::Between(other) = &args.view {
-        let name_both = || Error::new("--between compares two containers").hint("name both: rrun tree --between web db");
-        let pair = [container::find(root, other)?, container::find(root, args.id.as_deref().ok_or_else(name_both)?)?];
+    if let (View::Between(other), Some(id)) = (&args.view, &args.id) {
+        let pair = [container::find(root, other)?, container::find(root, id)?];
         return between::show(&pair, args.json, style);
     }
     let scene = Scene::of(root, args.id.as_deref())?;
