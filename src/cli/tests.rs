@@ -206,6 +206,10 @@ fn says_what_is_wrong_with_a_word() {
     assert_eq!(refusal("create --preserve-fds x c1"), "invalid value \"x\" for --preserve-fds");
     assert_eq!(refusal("create --preserve-fds -1 c1"), "invalid value \"-1\" for --preserve-fds");
     assert_eq!(refusal("list -f yaml"), "invalid value \"yaml\" for --format");
+    #[cfg(feature = "workshop")]
+    assert_eq!(refusal("stats --json --format table"), "--json and --format table contradict each other");
+    #[cfg(feature = "workshop")]
+    parse("diff --json --format json c1");
     assert_eq!(refusal("--rootless maybe list"), "invalid value \"maybe\" for --rootless");
     assert_eq!(refusal("--log-format xml list"), "invalid value \"xml\" for --log-format");
     assert!(refusal("").contains("a command is missing"));
@@ -317,6 +321,7 @@ fn every_flag_changes_what_is_meant() {
             let line = match command {
                 None => format!("{given} list"),
                 Some(command) if command.name == "exec" => format!("exec {given} c1 ls"),
+                Some(command) if command.name == "tree" => format!("tree {given} c1"),
                 Some(command) if command.name == "lab" => format!("lab run {given} userns"),
                 Some(command) => format!("{} {given} {}", command.name, "c1 ".repeat(command.count.0)),
             };

@@ -23,7 +23,11 @@ pub struct Typed(ArgMatches);
 /// Gives the flags of a command line their types.
 pub fn read<'a>(known: impl Iterator<Item = &'a Flag>, split: &Split) -> Result<Typed> {
     let command = with_flags(clap::Command::new("rrun").no_binary_name(true), known);
-    command.try_get_matches_from(&split.flags).map(Typed).map_err(|e| refusal(&e))
+    let typed = command.try_get_matches_from(&split.flags).map(Typed).map_err(|e| refusal(&e))?;
+    match typed.text("format").filter(|format| typed.on("json") && *format != "json") {
+        Some(other) => Err(Error::new(format!("--json and --format {other} contradict each other")).hint("choose one of them")),
+        None => Ok(typed),
+    }
 }
 
 /// Adds the flags of the table to a clap command.
