@@ -245,6 +245,9 @@ fn between_two_containers() {
     assert_eq!((word("time namespace"), word("kernel")), ("SHARED".into(), "SHARED".into()));
     // Both stand on one directory, which is no layer.
     assert_eq!((word("mounts"), word("layers")), ("SHARED".into(), "private".into()), "{table}");
+    let nested = text(&b, &["--nested"]);
+    let lines = |begin: &str| nested.lines().filter(|line| line.starts_with(begin)).count();
+    assert_eq!((lines("|- "), lines("`- ")), (3, 3), "one of two is the last: {nested}");
     b.rrun(["kill", &other, "KILL"]).ok();
     wait_until("it has ended", || b.rrun(["tree", "--between", &b.id, &other]).code == 1);
     b.rrun(["tree", "--between", &b.id, &other]).fails_with("container not running");
@@ -300,10 +303,10 @@ fn wrong_command_lines_are_explained() {
     let b = Bundle::new(&["true"]);
     for (args, text) in [
         (vec!["tree", "--net", "--users"], "only one view can be shown"),
-        (vec!["tree", "--between", "no-such"], "does not exist"),
+        (vec!["tree", "--between", "no-such"], "--between compares two containers"),
         (vec!["tree", "a", "b"], "requires"),
     ] {
         let done = b.rrun(args.iter().copied());
-        assert!(done.code != 0 && done.err.contains(text), "{args:?}: {}", done.err);
+        assert!(done.code == 2 && done.err.contains(text), "{args:?}: {}", done.err);
     }
 }

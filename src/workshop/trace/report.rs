@@ -64,7 +64,13 @@ impl Report {
         let unused = if self.network_only { String::new() } else { format!("; {} others never used", self.unused()) };
         let sum = format!("{} distinct of {}{kind} calls{unused}", rows.len(), self.total());
         let last = if self.network_only { SHARED } else { BANNER };
-        format!("{}{}\n{}\n", table(style, &heads, &rows), style.paint(Paint::Strong, sum), style.paint(Paint::Faint, last))
+        let last = style.wrap(last, 0);
+        format!(
+            "{}{}\n{}\n",
+            table(style, &heads, &rows),
+            style.paint(Paint::Strong, sum),
+            style.paint(Paint::Faint, last.trim_end())
+        )
     }
 
     /// The document. `status` is the program's, if it was ours to run.
@@ -92,5 +98,19 @@ impl Row {
 
     fn by(&self) -> String {
         format!("{} ({})", self.call.by, self.call.tid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_below_the_table_fits_the_terminal() {
+        for network_only in [false, true] {
+            let text = |width| Report::new(vec![], "notify", network_only).text(&Style { width, ..Style::default() });
+            assert!(text(Some(50)).lines().all(|line| line.len() <= 50), "{}", text(Some(50)));
+            assert_eq!(text(None).lines().count(), 3, "{}", text(None));
+        }
     }
 }

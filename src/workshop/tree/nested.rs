@@ -41,25 +41,27 @@ pub fn show(scene: &Scene, json: bool, style: &Style) -> String {
         let all: Vec<Value> = running.iter().map(|at| one(*at)).collect();
         return serde_json::to_string_pretty(&all).expect("JSON has a text") + "\n";
     }
+    let branch = |n: usize| if n + 1 < running.len() { style.lines().child } else { style.lines().last };
     let mut out = String::new();
     for kind in [Kind::Pid, Kind::User] {
         out.push_str(&format!("{} namespaces nest:\n", style.paint(Paint::Strong, kind.name())));
         out.push_str(&format!("host {}\n", id(scene.host.get(kind))));
-        for at in &running {
+        for (n, at) in running.iter().enumerate() {
             let line = line_of(scene, *at, kind);
             let host =
                 line.iter().any(|number| Some(*number) == scene.host.get(kind) || Some(*number) == scene.host.own.get(kind));
             let own = line.iter().rev().skip(usize::from(host)).map(|number| id(Some(*number))).collect::<Vec<_>>();
             let way = if own.is_empty() { "SHARED with host".to_owned() } else { own.join(&format!(" {} ", style.arrow())) };
-            out.push_str(&format!("{}{}  {way}\n", style.lines().last, scene.seen[*at].name()));
+            out.push_str(&format!("{}{}  {way}\n", branch(n), scene.seen[*at].name()));
         }
     }
     out.push_str(&style.wrap("the other six are flat; each belongs to the user namespace that made it:", 0));
-    for at in &running {
+    for (n, at) in running.iter().enumerate() {
         let told: Vec<String> =
             owners(scene, *at).into_iter().map(|(kind, owner)| format!("{}{TIE}{}", kind.name(), id(owner))).collect();
-        let line = format!("{}{}  {}", style.lines().last, scene.seen[*at].name(), told.join("  "));
-        out.push_str(&(style.hang(&line, "     ") + "\n"));
+        let line = format!("{}{}  {}", branch(n), scene.seen[*at].name(), told.join("  "));
+        let margin = if n + 1 < running.len() { style.lines().bar } else { style.lines().gap };
+        out.push_str(&(style.hang(&line, &format!("{margin}  ")) + "\n"));
     }
     out
 }
