@@ -62,7 +62,7 @@ fn the_threshold_is_for_pipelines() {
 }
 
 fn one_finding_is_told_in_full() {
-    let b = Bundle::new(&["true"]);
+    let b = Bundle::new(&["sleep", "100"]);
     let text = b.write().rrun(["explain", ".", "pids"]).ok();
     for part in
         ["fork bomb", "Show      rrun lab run forkbomb", "CIS Docker Benchmark 1.6.0: 5.29", "\"path\":\"/linux/resources/pids\""]
@@ -72,7 +72,15 @@ fn one_finding_is_told_in_full() {
     assert!(b.rrun(["explain", ".", "NNP"]).ok().contains("passed: on"));
     let json: Value = serde_json::from_str(&b.rrun(["explain", "--json", ".", "SECCOMP"]).ok()).expect("JSON");
     assert_eq!((&json["id"], &json["weight"]), (&json!("SECCOMP"), &json!(20)));
-    b.rrun(["explain", ".", "NS-USR"]).fails_with("there is no finding NS-USR - did you mean NS-USER?");
+    refused(&b, &[".", "NS-USR"], "there is no finding NS-USR - did you mean NS-USER?");
+    // Commands can be copied: they name this one.
+    let path = b.path().display().to_string();
+    let trace = format!("rrun trace {path} --emit-profile");
+    assert!(b.rrun(["explain", "."]).ok().contains(&trace) && b.rrun(["explain", ".", "SECCOMP"]).ok().contains(&trace));
+    b.run_detached();
+    assert!(b.rrun(["explain", &b.id, "UID-ROOT"]).ok().contains(&format!("rrun exec {} id", b.id)));
+    let foreign = b.rrun(["explain", "--pid", &b.state()["pid"].to_string()]).ok();
+    assert!(foreign.contains(&format!("rrun explain --pid {} SECCOMP says more", b.state()["pid"])), "{foreign}");
 }
 
 fn the_repaired_config_is_better_and_runs() {
@@ -198,9 +206,9 @@ fn the_details_name_what_passed() {
 
 fn contradictions_are_refused() {
     let b = Bundle::new(&["true"]);
-    b.write().rrun(["explain", "-o", "x", "."]).fails_with("-o needs --fix");
-    b.rrun(["explain", "--fix", ".", "NNP"]).fails_with("--fix and a single finding exclude each other");
-    b.rrun(["explain", "--fix", "--pid", "1"]).fails_with("--fix and --pid exclude each other");
+    refused(b.write(), &["-o", "x", "."], "-o needs --fix");
+    refused(&b, &["--fix", ".", "NNP"], "--fix and a single finding exclude each other");
+    refused(&b, &["--fix", "--pid", "1"], "--fix and --pid exclude each other");
     b.rrun(["explain", "no-such"]).fails_with("container does not exist");
     b.rrun(["explain", "./no-such"]).fails_with("no such file or directory");
     b.rrun(["explain", "--pid", "0"]).fails_with("process 0 does not exist");

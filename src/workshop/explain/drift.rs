@@ -68,9 +68,19 @@ fn larger(id: &str, asked: &Facts, effective: &Facts) -> bool {
         _ => false,
     };
     match id {
-        "MEM" => wider(asked.memory, effective.memory) || wider(asked.swap, effective.swap),
+        // Less memory with the same sum leaves more swap, which is no wider limit.
+        "MEM" => wider(asked.memory, effective.memory) || wider(both(asked), both(effective)),
         "PIDS" => wider(asked.pids, effective.pids),
         _ => false,
+    }
+}
+
+/// Memory and swap together.
+fn both(facts: &Facts) -> Limit {
+    match (facts.memory, facts.swap) {
+        (Limit::Most(memory), Limit::Most(swap)) => Limit::Most(memory.saturating_add(swap)),
+        (Limit::Unknown, _) | (_, Limit::Unknown) => Limit::Unknown,
+        _ => Limit::None,
     }
 }
 
@@ -128,6 +138,10 @@ mod tests {
         assert_eq!(found.iter().map(|d| (d.id, d.weaker)).collect::<Vec<_>>(), [("NNP", true), ("PIDS", true)]);
         assert_eq!(found[1].text, "config says pids 10, the cgroup has 20");
         assert!(of(&asked, &asked).is_empty());
+        let mib = |n: u64| Limit::Most(n << 20);
+        let half = |memory, swap| Facts { memory: mib(memory), swap: mib(swap), ..asked.clone() };
+        assert!(!of(&half(256, 0), &half(64, 192))[0].weaker, "the sum is what was asked for");
+        assert!(of(&half(256, 0), &half(64, 193))[0].weaker);
         let stricter = Facts { pids: Limit::Most(5), ..asked.clone() };
         assert!(!of(&asked, &stricter)[0].weaker);
     }

@@ -38,7 +38,7 @@ pub fn text(report: &Report, check: &'static Check, as_json: bool, style: &Style
     } else {
         out.push_str(&part(style, "What", check.why));
     }
-    out.push_str(&rest(check, style));
+    out.push_str(&rest(check, &|text| report.subject.command(text), style));
     let patch = report.fix(check.id);
     if finding.fails() && !patch.is_empty() {
         let lines: Vec<String> = patch.iter().map(|o| operation(o, style.width.is_none())).collect();
@@ -53,17 +53,18 @@ pub fn page(check: &Check, style: &Style) -> String {
     let risks: Vec<&str> = check.risk.chars().map(risk_name).collect();
     let head = format!("{}  weight {} of 256  ({})\n\n", style.paint(Paint::Strong, check.id), check.weight, risks.join(", "));
     let what = part(style, "What", check.what) + &style.wrap(check.why, 10);
-    head + &what + &rest(check, style)
+    head + &what + &rest(check, &str::to_owned, style)
 }
 
-fn rest(check: &Check, style: &Style) -> String {
+/// `named` puts the name of the subject into a command.
+fn rest(check: &Check, named: &dyn Fn(&str) -> String, style: &Style) -> String {
     let cves: Vec<String> = check.cves.split(' ').filter(|c| !c.is_empty()).map(|c| format!("CVE-{c}")).collect();
     let prevents = if cves.is_empty() { String::new() } else { part(style, "Prevents", &cves.join(", ")) };
     let refs: Vec<String> = check.references().into_iter().filter(|r| !r.starts_with("CVE-")).collect();
     let refs = [refs.join("; "), format!("table version {VERSION}")].into_iter().filter(|r| !r.is_empty()).collect::<Vec<_>>();
-    part(style, "Show", check.show)
+    part(style, "Show", &named(check.show))
         + &prevents
-        + &part(style, "Fix", check.fix)
+        + &part(style, "Fix", &named(check.fix))
         + &part(style, "Breaks", check.breaks)
         + &part(style, "Refs", &refs.join("; "))
 }

@@ -224,6 +224,17 @@ pub fn of_pid(pid: i32, root: &Path) -> Result<Subject> {
 }
 
 impl Subject {
+    /// A command of the table, which speaks of a container `web`, with the name of this one, if it can be typed so.
+    pub fn command(&self, text: &str) -> String {
+        let takes_bundle = ["rrun trace ", "rrun explain "].iter().any(|verb| text.starts_with(verb));
+        let word = match (&self.bundle, self.status) {
+            (Some(_), "not running") if takes_bundle => &self.place,
+            (Some(_), "not running") | (None, _) => return text.to_owned(),
+            (Some(_), _) => &self.name,
+        };
+        text.split(' ').map(|part| if part == "web" { word } else { part }).collect::<Vec<_>>().join(" ")
+    }
+
     /// What the kernel says counts; what the config says becomes what was asked for.
     fn judge_by(&mut self, mut effective: Facts, kept: bool) {
         if effective.filter == Filter::Some && kept && self.facts.filter != Filter::None {

@@ -47,9 +47,13 @@ pub fn report(report: &Report, args: &ExplainArgs, style: &Style, program: &str)
     let shared = Report::shared().join(" · ");
     list("Always shared with the host (no setting changes this)", vec![shared, format!("stronger: {STRONGER}")], &mut out);
     if !failing.is_empty() {
-        let word = args.word.as_deref().map_or_else(|| "BUNDLE".to_owned(), crate::log::value);
-        let more = format!("\n{program} explain {word} {} says more of one; table version {VERSION}\n", failing[0].check.id);
-        out.push_str(&style.paint(Paint::Faint, more));
+        let word = match (args.pid, &args.word) {
+            (Some(pid), _) => format!("--pid {pid}"),
+            (None, Some(word)) => crate::log::value(word),
+            (None, None) => ".".to_owned(),
+        };
+        let more = format!("{program} explain {word} {} says more of one; table version {VERSION}", failing[0].check.id);
+        out.push_str(&format!("\n{}\n", style.paint(Paint::Faint, style.hang(&more, "  "))));
     }
     out
 }
@@ -96,8 +100,9 @@ fn findings(report: &Report, failing: &[&Finding], all: bool, style: &Style, out
         out.push_str(&format!("{} every check passed\n", style.yes()));
         return;
     }
-    let row =
-        |f: &&Finding| vec![format!("  {} {}", style.no(), f.check.id), f.reason(), rounded(f.cost), f.check.fix.to_owned()];
+    let row = |f: &&Finding| {
+        vec![format!("  {} {}", style.no(), f.check.id), f.reason(), rounded(f.cost), report.subject.command(f.check.fix)]
+    };
     let rows: Vec<Vec<String>> = failing.iter().take(most).map(row).collect();
     out.push_str(&with_fixes(&rows, style));
     let (more, passed) = (failing.len().saturating_sub(most), report.passed().count());

@@ -165,16 +165,16 @@ fn finding(report: &Report, f: &Finding, page: &mut Page) {
         page.raw(" ").element("span", " class=\"floor\"", &format!("at least {}", tenths(floor)));
     }
     page.raw("</p></div>\n<p class=\"why\">").text(f.check.why).raw("</p>\n<dl>\n<dt>Fix</dt><dd class=\"wide\">");
-    let patch = report.fix(f.check.id);
+    let (patch, fix) = (report.fix(f.check.id), report.subject.command(f.check.fix));
     match patch.is_empty() {
-        true => page.element("pre", "", f.check.fix),
+        true => page.element("pre", "", &fix),
         false => {
-            page.element("p", "", f.check.fix);
+            page.element("p", "", &fix);
             patch_of(&patch, page)
         }
     };
     page.raw("</dd>\n").element("dt", "", "Breaks").element("dd", " class=\"wide\"", f.check.breaks).raw("\n");
-    page.element("dt", "", "See it").raw("<dd>").element("code", "", f.check.show).raw("</dd>\n");
+    page.element("dt", "", "See it").raw("<dd>").element("code", "", &report.subject.command(f.check.show)).raw("</dd>\n");
     let risks: Vec<&str> = f.check.risk.chars().map(risk_name).collect();
     page.element("dt", "", "Risk").element("dd", "", &risks.join(", ")).raw("\n");
     let references = f.check.references();
