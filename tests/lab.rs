@@ -126,6 +126,7 @@ fn typo() {
 fn cwd_fd() {
     let Some(told) = holds("cwd-fd") else { return };
     assert_eq!((fact(&told, "on", "started"), fact(&told, "on", "status")), ("none", "1"), "{told}");
+    assert_eq!(fact(&told, "off", "said"), "-");
 }
 
 fn readonly() {
@@ -169,6 +170,7 @@ fn hostnet() {
     let seen: Vec<&str> = fact(&told, "on", "interfaces").split(' ').collect();
     assert!(seen.contains(&"lo") && seen == fresh[..fresh.len().min(4)], "{seen:?}, fresh: {fresh:?}");
     assert_eq!(fact(&told, "on", "local_server"), "out of reach");
+    assert_eq!((&told["off"]["other"], &told["on"]["other"]), (&serde_json::json!([]), &serde_json::json!([])), "{told}");
 }
 
 fn forkbomb() {
@@ -263,8 +265,8 @@ fn the_difference_is_shown_side_by_side() {
 
 fn a_misspelt_name_is_corrected() {
     let bundle = Bundle::new(&[]);
-    lab(&bundle, &["run", "usernss"]).fails_with("did you mean userns?");
-    lab(&bundle, &["run", "zzzzzzzz"]).fails_with("rrun lab list names them all");
+    refused(&bundle, &["run", "usernss"], "did you mean userns?");
+    refused(&bundle, &["run", "zzzzzzzz"], "rrun lab list names them all");
     refused(&bundle, &["run"], "lab run: which one?");
     refused(&bundle, &["start", "userns"], "unknown word \"start\"");
     refused(&bundle, &["lsit"], "did you mean list?");

@@ -36,7 +36,8 @@ struct Reader<'a> {
 /// What is to be printed at last; with `--follow` all goes to `tell`, until nobody reads.
 pub fn run(global: &Global, args: &LogArgs, style: &Style, tell: impl Fn(&str) -> Result<bool>) -> Result<String> {
     let no_log = || {
-        Error::new("no audit log is kept").hint("name its directory: rrun --audit DIR log; or make /etc/rrun/audit to keep one")
+        Error::new("no audit log is kept")
+            .hint("--audit names no directory, and /etc/rrun/audit is absent; read one with rrun --audit DIR log")
     };
     let path = global.audit.directory()?.ok_or_else(no_log)?.join(FILE);
     let mut file = open(&path)?;
@@ -128,7 +129,9 @@ impl Reader<'_> {
                 .filter(|_| record["eventName"] == "kill")
                 .map(|signal| format!("signal {}", value(signal))),
         );
-        if let Some(config) = record["config"].as_str().filter(|_| record["eventName"] != "exec") {
+        // What runs is said where it begins; the lines that follow are about the same.
+        let begins = |names: &[&str]| names.iter().any(|name| record["eventName"] == *name);
+        if let Some(config) = record["config"].as_str().filter(|_| begins(&["create", "start"])) {
             parts.push(format!(
                 "config {}{}",
                 &value(config.trim_start_matches("sha256:")).chars().take(8).collect::<String>(),
@@ -136,7 +139,7 @@ impl Reader<'_> {
             ));
             parts.extend(self.exposure(record));
         }
-        if record["argv"].is_array() {
+        if record["argv"].is_array() && begins(&["create", "start", "exec"]) {
             parts.push(format!("argv {}", value(&record["argv"].to_string())));
         }
         if let Some(message) = record["errorMessage"].as_str() {
@@ -211,6 +214,10 @@ mod tests {
         let bundle = json!({"eventName": "start", "id": "db", "eventTime": "2026-01-15T10:41:00.5Z", "bundle": "/db",
                             "config": "sha256:3f9a0000111122223333", "prev": sha256(exit(&sha256(first.as_bytes())).as_bytes())});
         let said = reader.line(bundle.to_string().as_bytes());
+        let kill = json!({"eventName": "kill", "id": "db", "eventTime": "2026-01-15T10:41:01.5Z", "config": "sha256:3f9a0000111122223333",
+                          "argv": ["sh"], "details": {"signal": "KILL"}, "prev": sha256(bundle.to_string().as_bytes())});
+        let killed = reader.line(kill.to_string().as_bytes());
+        assert_eq!(killed, "2026-01-15T10:41:01Z  kill    db  by unknown  signal KILL\n");
         assert_eq!(said, "2026-01-15T10:41:00Z  start   db  by unknown  config 3f9a0000…  exposure 2.8 FAIR\n");
         assert!(reader.line(exit("0").as_bytes()).starts_with("the chain is broken here"));
         assert!(reader.line(b"no JSON").starts_with("the chain is broken here"));

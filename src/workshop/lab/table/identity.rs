@@ -162,7 +162,8 @@ echo "directory=$(pwd)"
 exec 3< "$DIR"
 container web 2> "$DIR/why"
 echo "status=$?"
-echo "said=$(sed -n '1s/.*config.json failed: \([a-z ]*\).*/\1/p' "$DIR/why")"
+said=$(sed -n '1s/.*config.json failed: \([a-z ]*\).*/\1/p' "$DIR/why")
+echo "said=${said:--}"
 "#,
         effect: Effect { fact: "started", test: Test::Is("yes") },
         expect: Expect::OffOnly,

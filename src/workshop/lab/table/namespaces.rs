@@ -78,7 +78,7 @@ port=$((20000 + $$ % 20000))
 httpd -f -p 127.0.0.1:$port -h "$DIR/www" &
 server=$!
 for try in 1 2 3 4 5 6 7 8 9 10; do
-    wget -q -O /dev/null http://127.0.0.1:$port/hello && break
+    wget -q -O /dev/null http://127.0.0.1:$port/hello 2> /dev/null && break
     usleep 100000
 done
 echo $port > "$DIR/share/port"
