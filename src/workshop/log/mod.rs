@@ -37,7 +37,7 @@ struct Reader<'a> {
 pub fn run(global: &Global, args: &LogArgs, style: &Style, tell: impl Fn(&str) -> Result<bool>) -> Result<String> {
     let no_log = || {
         Error::new("no audit log is kept")
-            .hint("--audit names no directory, and /etc/rrun/audit is absent; read one with rrun --audit DIR log")
+            .hint("--audit names no directory, and /etc/rrun/audit is absent; name its directory: rrun --audit DIR log")
     };
     let path = global.audit.directory()?.ok_or_else(no_log)?.join(FILE);
     let mut file = open(&path)?;
