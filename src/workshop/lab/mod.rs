@@ -53,7 +53,7 @@ pub fn run(args: &LabArgs, looks: &Looks) -> Result<(i32, String)> {
         LabDeed::Run(wanted) => {
             let lab = lab(&wanted.name).ok_or_else(|| unknown(&wanted.name))?;
             match show(lab, wanted, looks)? {
-                Ok((sides, change)) => {
+                Seen::Both(sides, change) => {
                     let status = if report::holds(lab, &sides) { 0 } else { 1 };
                     let change = change.as_ref();
                     Ok((
@@ -65,8 +65,10 @@ pub fn run(args: &LabArgs, looks: &Looks) -> Result<(i32, String)> {
                         },
                     ))
                 }
-                Err(reason) if args.json => Ok((CANNOT, as_text(json!({"lab": lab.name, "cannot": reason})))),
-                Err(reason) => Ok((CANNOT, report::cannot(lab, &reason, style))),
+                Seen::Not(reason) if args.json => Ok((CANNOT, as_text(json!({"lab": lab.name, "cannot": reason})))),
+                Seen::Not(reason) => Ok((CANNOT, report::cannot(lab, &reason, style))),
+                // As a shell has it; who ended it knows why.
+                Seen::Ended(signal) => Ok((128 + signal as i32, String::new())),
             }
         }
     }
@@ -80,17 +82,24 @@ fn unknown(name: &str) -> Error {
     }
 }
 
-/// What was seen and the change between the sides, or why this host cannot show it.
-type Seen = std::result::Result<(Sides, Option<serde_json::Value>), String>;
+/// How a lab ended.
+enum Seen {
+    /// What was seen, and the change between the sides.
+    Both(Sides, Option<serde_json::Value>),
+    /// Why this host cannot show it.
+    Not(String),
+    /// By this signal, when all was cleaned up.
+    Ended(u32),
+}
 
 fn show(lab: &Lab, wanted: &LabRun, looks: &Looks) -> Result<Seen> {
     let host = Host::ask()?;
     if let Some(reason) = needs::lacking(lab, &host, wanted.lab_vm, &std::env::temp_dir()) {
-        return Ok(Err(reason));
+        return Ok(Seen::Not(reason));
     }
     let busybox = match needs::busybox() {
         Ok(busybox) => busybox,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => return Ok(Seen::Not(reason)),
     };
     let interrupts = Interrupts::hold()?;
     let place = Place::make(lab, &busybox)?;
@@ -110,7 +119,14 @@ fn show(lab: &Lab, wanted: &LabRun, looks: &Looks) -> Result<Seen> {
         place.end_containers();
         shown
     };
-    let off_shown = (wanted.sides != LabSides::On).then(|| one("OFF", &off, flags[0])).transpose()?;
-    let on_shown = (wanted.sides != LabSides::Off).then(|| one("ON", &on, flags[1])).transpose()?;
-    Ok(Ok(([off_shown, on_shown], Some(config::switch(lab, &names)?))))
+    let mut sides: Sides = [None, None];
+    for (n, (side, not, config)) in [("OFF", LabSides::On, &off), ("ON", LabSides::Off, &on)].into_iter().enumerate() {
+        if wanted.sides != not {
+            match one(side, config, flags[n])? {
+                Ok(shown) => sides[n] = Some(shown),
+                Err(signal) => return Ok(Seen::Ended(signal)),
+            }
+        }
+    }
+    Ok(Seen::Both(sides, Some(config::switch(lab, &names)?)))
 }

@@ -38,6 +38,9 @@ pub struct Shown {
     pub other: Vec<String>,
 }
 
+/// What a side showed, or the signal that ended it.
+pub type Ran = std::result::Result<Shown, u32>;
+
 /// The signals that ask rrun to end, held back until the lab is cleaned up.
 pub struct Interrupts(SignalFd);
 
@@ -52,8 +55,8 @@ impl Interrupts {
         Ok(Self(signals))
     }
 
-    /// Waits for the script; `false` when it had to be ended.
-    fn wait(&self, script: &mut Child, progress: &mut Progress) -> Result<bool> {
+    /// Waits for the script; the signal that asked for its end, if one did.
+    fn wait(&self, script: &mut Child, progress: &mut Progress) -> Result<Option<u32>> {
         let end = Instant::now() + PATIENCE;
         while script.try_wait().at(|| "wait for the script")?.is_none() {
             progress.look("");
@@ -61,13 +64,20 @@ impl Interrupts {
             let left = progress.next().map_or(left, |next| left.min(next));
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout).at(|| "poll")?;
-            let asked = std::iter::from_fn(|| self.0.read_signal().ok().flatten()).any(|s| s.ssi_signo != libc::SIGCHLD as u32);
-            if Instant::now() >= end || asked {
+            let mut came = std::iter::from_fn(|| self.0.read_signal().ok().flatten()).map(|s| s.ssi_signo);
+            let asked = came.find(|signal| *signal != libc::SIGCHLD as u32);
+            let late = Instant::now() >= end;
+            if late || asked.is_some() {
                 end_group(script)?;
-                return Ok(false);
+            }
+            if asked.is_some() {
+                return Ok(asked);
+            }
+            if late {
+                return Err(Error::new(format!("the lab was not done after {} seconds", PATIENCE.as_secs())));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }
 
@@ -84,8 +94,8 @@ fn end_group(script: &mut Child) -> Result<()> {
     script.wait().at(|| "wait for the script").map(drop)
 }
 
-/// Runs the script and reads what it printed.
-pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &Effect, progress: &mut Progress) -> Result<Shown> {
+/// Runs the script and reads what it printed; or the signal by which somebody ended it.
+pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &Effect, progress: &mut Progress) -> Result<Ran> {
     let [out, err] = ["out", "err"].map(|name| dir.join(name));
     let open = |path: &Path| {
         drop(std::fs::remove_file(path));
@@ -94,14 +104,14 @@ pub fn run(mut command: Command, interrupts: &Interrupts, dir: &Path, effect: &E
     command.stdout(open(&out)?).stderr(open(&err)?).process_group(0);
     unblocked(&mut command);
     let mut script = command.spawn().at(|| "start the script")?;
-    let ended = interrupts.wait(&mut script, progress)?;
+    let ended = interrupts.wait(&mut script, progress);
     // Sleepers that it left in the background.
     killpg(Pid::from_raw(script.id() as i32), Signal::SIGKILL).ok();
-    if !ended {
-        return Err(Error::new("the lab was ended before it was done"));
+    if let Some(signal) = ended? {
+        return Ok(Err(signal));
     }
     let text = |path: &Path| std::fs::read_to_string(path).at(|| format!("read {}", path.display()));
-    Ok(read(&text(&out)?, &text(&err)?, effect))
+    Ok(Ok(read(&text(&out)?, &text(&err)?, effect)))
 }
 
 fn read(out: &str, err: &str, effect: &Effect) -> Shown {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::{Value, json};
 
 use super::Seen;
-use crate::style::{Column, Style, table};
+use crate::style::{Column, Style, TIE, table};
 use crate::workshop::observed::Process;
 use crate::workshop::observed::namespaces::{HostNamespaces, Kind};
 
@@ -82,12 +82,10 @@ pub fn text(seen: &Seen, host: &HostNamespaces, style: &Style) -> String {
         vec![i.name.clone(), i.received.to_string(), i.sent.to_string(), from]
     };
     let rows: Vec<Vec<String>> = interfaces(seen).iter().map(row).collect();
-    let addresses = addresses(init).join("  ");
-    format!(
-        "net {number}  {shared}\n{}addresses: {}\n",
-        table(style, &heads, &rows),
-        if addresses.is_empty() { "none" } else { &addresses }
-    )
+    let addresses: Vec<String> = addresses(init).iter().map(|address| address.replace(' ', TIE)).collect();
+    let addresses = if addresses.is_empty() { "none".to_owned() } else { addresses.join("  ") };
+    let addresses = style.hang(&format!("addresses: {addresses}"), &" ".repeat(11));
+    format!("net {number}  {shared}\n{}{addresses}\n", table(style, &heads, &rows))
 }
 
 /// The same as JSON.

@@ -103,12 +103,17 @@ fi
         outside: r#"
 echo "a secret of the host" > "$DIR/disk"
 truncate -s 1M "$DIR/disk"
+# Not in the middle of this. While 4 is open the disk stays, then the kernel takes it down, however the lab ends.
+trap '' TERM
+attached=
 for try in 1 2 3 4 5; do
     device=$(losetup -f)
-    losetup "$device" "$DIR/disk" && break
+    losetup "$device" "$DIR/disk" && attached=yes && break
 done
-trap 'losetup -d "$device"' EXIT
-trap 'exit 1' TERM
+[ -n "$attached" ] || exit 1
+exec 4< "$device"
+losetup -d "$device"
+trap - TERM
 echo "$((0x$(stat -c %t "$device"))) $((0x$(stat -c %T "$device")))" > "$DIR/share/numbers"
 container web
 "#,
