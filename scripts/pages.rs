@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use rrun::cli::manual;
 use rrun::workshop::{completion, help::errors};
 
 fn main() -> std::io::Result<()> {
@@ -12,7 +13,9 @@ fn main() -> std::io::Result<()> {
     let dir = Path::new(&dir);
     let man = dir.join("man");
     std::fs::create_dir_all(&man)?;
-    clap_mangen::generate_to(rrun::cli::definition(), &man)?;
+    for (name, text) in manual::pages() {
+        std::fs::write(man.join(name), text)?;
+    }
     std::fs::write(man.join("rrun-errors.7"), errors::manual())?;
     for (shell, file) in [("bash", "rrun.bash"), ("zsh", "_rrun"), ("fish", "rrun.fish")] {
         std::fs::write(dir.join(file), completion::script(shell, "rrun"))?;

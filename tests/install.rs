@@ -61,7 +61,7 @@ fn everything_is_put_in_place() {
         }
     }
     assert!(at("share/man/man7/rrun-errors.7").contains(".SS \"E-INTERP: "));
-    assert!(at("share/man/man1/rrun.1").contains("rrun\\-create(1)"));
+    assert!(at("share/man/man1/rrun.1").contains(".BR rrun\\-create (1)"));
     for (shell, file) in [("zsh", "share/zsh/site-functions/_rrun"), ("fish", "share/fish/vendor_completions.d/rrun.fish")] {
         assert!(at(file).contains("completion words"), "{shell}");
     }

@@ -53,20 +53,6 @@ pub fn of(name: &str, command: &'static Command) -> String {
     format!("{}\nUsage: {usage}\n\n{}\n\nFlags:\n{flags}", examples(name, command.examples), command.about)
 }
 
-/// All commands as clap knows them, for man pages and completions.
-pub fn definition() -> clap::Command {
-    let about = "runs containers from OCI bundles: a directory with config.json and a root filesystem";
-    let all = with_flags(clap::Command::new("rrun").about(about), GLOBAL.iter().chain(&HELP));
-    let group = |group| commands().filter(move |c: &&'static Command| c.group == group);
-    group(Group::Runtime).chain(group(Group::Understand)).fold(all, |all, command| {
-        let page = clap::Command::new(command.name).about(command.about);
-        let operands = if command.operands.is_empty() { String::new() } else { format!(" {}", command.operands) };
-        let usage = format!("rrun [GLOBAL FLAGS] {} [FLAGS]{operands}", command.name);
-        let examples = examples("rrun", command.examples);
-        all.subcommand(with_flags(page.override_usage(usage).after_help(examples), command.all_flags().chain(&HELP)))
-    })
-}
-
 /// Help as the terminal has room for it. What stands in the second column goes on there.
 pub fn fitted(text: &str, style: &Style) -> String {
     let second = |line: &str| {

@@ -8,6 +8,7 @@ mod args;
 mod exec;
 mod go_flags;
 pub mod help;
+pub mod manual;
 pub mod table;
 mod typed;
 #[cfg(feature = "workshop")]
@@ -33,7 +34,6 @@ pub use args::{
 pub use exec::ExecArgs;
 pub use go_flags::truth;
 use go_flags::{Place, Split};
-pub use help::definition;
 use table::{Command, GLOBAL, HELP};
 use typed::Typed;
 #[cfg(feature = "workshop")]

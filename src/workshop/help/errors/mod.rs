@@ -11,6 +11,7 @@ mod kernel;
 mod program;
 
 use super::{Shelf, page};
+use crate::cli::manual::roff;
 use crate::style::Style;
 
 /// One situation.
@@ -70,13 +71,6 @@ pub fn manual() -> String {
     }
     text.push_str(".SH SEE ALSO\n.BR rrun (1)\n");
     text
-}
-
-/// Text that man(7) takes for text: a line may not begin with a dot or an apostrophe, a backslash starts an escape.
-fn roff(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
-    let line = |line: &str| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
