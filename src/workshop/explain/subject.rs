@@ -36,6 +36,8 @@ pub struct Member {
 pub struct Subject {
     /// What to call it; escaped.
     pub name: String,
+    /// What to type for it, as it was typed; escaped.
+    pub word: String,
     /// Where it is; escaped.
     pub place: String,
     /// `not running`, or the status of the container.
@@ -115,7 +117,8 @@ pub fn of_word(word: &str, dir: &Path, root: &Path, warnings: &mut Warnings) -> 
             Err(e) => return Err(e.hint("or name a bundle: a directory with a config.json")),
         }
     }
-    match of_bundle(dir, root, warnings) {
+    let called = if word.is_empty() { ".".to_owned() } else { crate::log::value(word) };
+    match of_bundle(dir, root, warnings).map(|subject| Subject { word: called, ..subject }) {
         Err(e) if word.is_empty() && !dir.join("config.json").exists() => {
             Err(e.hint("explain reads the current directory if nothing is named; name a container or a bundle: rrun explain web"))
         }
@@ -133,6 +136,7 @@ pub fn of_bundle(dir: &Path, root: &Path, warnings: &mut Warnings) -> Result<Sub
     let name = bundle.path.file_name().map_or_else(|| "/".to_owned(), |name| shown(Path::new(name)));
     Ok(Subject {
         name,
+        word: shown(&bundle.path),
         place: shown(&bundle.path),
         status: "not running",
         hash: Some(asked.hash),
@@ -170,6 +174,7 @@ pub fn of_container(found: &Container, root: &Path) -> Result<Subject> {
     let effective = init.and_then(|init| effective::facts(init, Some(found.groups()), &machine.around));
     let mut subject = Subject {
         name: crate::log::value(&state.id),
+        word: crate::log::value(&state.id),
         place: shown(&state.bundle),
         status: found.status.name(),
         hash: asked.as_ref().map(|a| a.hash.clone()),
@@ -210,6 +215,7 @@ pub fn of_pid(pid: i32, root: &Path) -> Result<Subject> {
     };
     Ok(Subject {
         name: process.stat().map(|stat| stat.name).unwrap_or_default(),
+        word: format!("--pid {pid}"),
         place: format!("pid {pid}"),
         status: "running",
         hash: None,
@@ -227,12 +233,10 @@ impl Subject {
     /// A command of the table, which speaks of a container `web`, with the name of this one, if it can be typed so.
     pub fn command(&self, text: &str) -> String {
         let takes_bundle = ["rrun trace ", "rrun explain "].iter().any(|verb| text.starts_with(verb));
-        let word = match (&self.bundle, self.status) {
-            (Some(_), "not running") if takes_bundle => &self.place,
-            (Some(_), "not running") | (None, _) => return text.to_owned(),
-            (Some(_), _) => &self.name,
-        };
-        text.split(' ').map(|part| if part == "web" { word } else { part }).collect::<Vec<_>>().join(" ")
+        if self.bundle.is_none() || (self.status == "not running" && !takes_bundle) {
+            return text.to_owned();
+        }
+        text.split(' ').map(|part| if part == "web" { &self.word } else { part }).collect::<Vec<_>>().join(" ")
     }
 
     /// What the kernel says counts; what the config says becomes what was asked for.

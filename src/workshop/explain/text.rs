@@ -47,12 +47,10 @@ pub fn report(report: &Report, args: &ExplainArgs, style: &Style, program: &str)
     let shared = Report::shared().join(" · ");
     list("Always shared with the host (no setting changes this)", vec![shared, format!("stronger: {STRONGER}")], &mut out);
     if !failing.is_empty() {
-        let word = match (args.pid, &args.word) {
-            (Some(pid), _) => format!("--pid {pid}"),
-            (None, Some(word)) => crate::log::value(word),
-            (None, None) => ".".to_owned(),
-        };
-        let more = format!("{program} explain {word} {} says more of one; table version {VERSION}", failing[0].check.id);
+        let more = format!(
+            "{program} explain {} {} says more of one; table version {VERSION}",
+            report.subject.word, failing[0].check.id
+        );
         out.push_str(&format!("\n{}\n", style.paint(Paint::Faint, style.hang(&more, "  "))));
     }
     out

@@ -17,6 +17,7 @@ fn hostile(members: usize, mounts: usize) -> Report {
     let escaped = crate::log::value(HOSTILE);
     let member = |i: usize| Member { pid: 100 + i as i32, inner: 1 + i as i32, parent: 99 + i as i32, name: escaped.clone() };
     let subject = Subject {
+        word: "web".into(),
         name: HOSTILE.to_owned(),
         place: HOSTILE.to_owned(),
         status: "running",
