@@ -20,6 +20,7 @@ crate::tests![
     a_reader_that_left_is_no_error,
     create_takes_the_flags_of_run if needs_root,
     the_plan_shows_what_flags_change,
+    what_is_wrong_fits_the_terminal,
     colour_is_for_terminals_unless_somebody_says_otherwise,
     format_json_is_json if needs_root,
     without_utf8_all_is_ascii if needs_root,
@@ -305,6 +306,16 @@ fn failure_seen(line: &str, variables: &[&str], flags: &[&str]) -> String {
     let mut screen = screen::Screen::start_in(line, &command, 24, 80);
     screen.end();
     screen.text
+}
+
+fn what_is_wrong_fits_the_terminal() {
+    let mut command = Command::new("env");
+    command.args(["NO_COLOR=1", "TERM=xterm"]).arg(rrun_path());
+    let mut screen = screen::Screen::start(&command, 24, 50);
+    screen.end();
+    let lines: Vec<&str> = screen.text.lines().collect();
+    assert!(lines.iter().all(|line| line.trim_end().chars().count() <= 50), "{lines:?}");
+    assert!(lines.contains(&"  rrun list") && lines.iter().any(|line| line.starts_with("       create ")), "{lines:?}");
 }
 
 fn colour_is_for_terminals_unless_somebody_says_otherwise() {

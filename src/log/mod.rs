@@ -158,8 +158,7 @@ impl Journal {
             if std::io::stderr().is_terminal() {
                 let style = self.looks.stderr();
                 let said = warning_lines(&style, warnings.lines());
-                let usage = usage.trim_end();
-                let usage = if usage.is_empty() { String::new() } else { style.hang(usage, "       ") + "\n" };
+                let usage: String = usage.lines().map(|line| style.hang(line, "       ") + "\n").collect();
                 return to_stderr(&format!("{said}{}{usage}", three_lines(&style, error)));
             }
             to_stderr(&format!("{}\n{usage}", cut(&escape(&line), ONE_WRITE - 1 - usage.len())));

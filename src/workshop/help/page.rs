@@ -41,7 +41,8 @@ impl Page {
 
     /// The page as text.
     pub fn show(&self, style: &Style) -> String {
-        let mut out = format!("{}  {}\n", style.paint(Paint::Strong, self.title.as_str()), self.about);
+        let heading = format!("{}  {}", style.paint(Paint::Strong, self.title.as_str()), self.about);
+        let mut out = style.hang(&heading, "  ") + "\n";
         for part in &self.parts {
             out.push('\n');
             match part {
