@@ -1,11 +1,15 @@
 //! Traces: the calls of a program, of a bundle and of a container that runs, and the profiles made of them.
 
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use crate::support::*;
 
 crate::tests![
     a_program_of_the_host_is_traced,
+    the_runtime_has_its_name_for_a_user_too if needs_root,
     a_program_keeps_its_status_and_its_streams,
     a_bundle_is_traced_as_it_runs,
     what_the_bundle_denies_stays_denied,
@@ -51,6 +55,15 @@ fn a_program_of_the_host_is_traced() {
     let table: Vec<u64> = rows[1..].iter().filter_map(|row| row.split_whitespace().next()?.parse().ok()).take(distinct).collect();
     assert_eq!((table.len(), table.iter().sum::<u64>()), (distinct, total), "{text}");
     assert!(text.contains("not what is needed"), "{text}");
+}
+
+/// Who may not mount runs a copy in memory.
+fn the_runtime_has_its_name_for_a_user_too() {
+    let mut command = Command::new(user::public_rrun());
+    command.args(["trace", "--", "/bin/busybox", "true"]).env_clear().uid(65534).gid(65534).current_dir("/");
+    let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+    let text = done.ok();
+    assert!(text.lines().any(|row| row.contains("  execve  ") && row.contains(" rrun (")), "{text}");
 }
 
 fn a_program_keeps_its_status_and_its_streams() {

@@ -21,6 +21,8 @@ pub fn run(global: &Global, args: &TraceArgs, journal: &mut Journal) -> Result<O
         return Err(Error::new("--merge needs --emit-profile").hint("name the new profile: --emit-profile FILE"));
     }
     let old = args.merge.as_deref().map(profile::read).transpose()?;
+    // A sealed image that is a memory file gives its process the name of one, which would stand beside the first execve.
+    nix::sys::prctl::set_name(c"rrun").at(|| "prctl PR_SET_NAME")?;
     let only_json = if args.json { Some(Divert::begin()?) } else { None };
     let recorded = record(global, args, journal);
     drop(only_json);
