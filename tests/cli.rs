@@ -20,6 +20,7 @@ crate::tests![
     a_reader_that_left_is_no_error,
     create_takes_the_flags_of_run if needs_root,
     the_plan_shows_what_flags_change,
+    a_word_that_is_a_bundle_too_is_spoken_of,
     what_is_wrong_fits_the_terminal,
     colour_is_for_terminals_unless_somebody_says_otherwise,
     format_json_is_json if needs_root,
@@ -306,6 +307,23 @@ fn failure_seen(line: &str, variables: &[&str], flags: &[&str]) -> String {
     let mut screen = screen::Screen::start_in(line, &command, 24, 80);
     screen.end();
     screen.text
+}
+
+/// Where both can be meant it is the id, as with runc; whoever meant the other is told when it fails.
+fn a_word_that_is_a_bundle_too_is_spoken_of() {
+    let mut b = Bundle::new(&["true"]);
+    b.config["process"]["args"] = serde_json::json!(["/no/such"]);
+    let log = b.scratch("log");
+    let run = |id: &str| {
+        std::fs::remove_file(&log).ok();
+        b.write().rrun(["--log", log.to_str().expect("UTF-8"), "run", id]).fails_with("/no/such");
+        std::fs::read_to_string(&log).expect("a log")
+    };
+    assert!(!run(&b.id).contains("was taken for an id"));
+    std::fs::create_dir(b.path().join(&b.id)).expect("mkdir");
+    std::fs::write(b.path().join(&b.id).join("config.json"), "{}").expect("write");
+    let said = format!("{0} was taken for an id, as config.json is in this directory; for the bundle: rrun run ./{0}", b.id);
+    assert!(run(&b.id).contains(&said));
 }
 
 fn what_is_wrong_fits_the_terminal() {

@@ -134,7 +134,10 @@ fn dispatch(global: &Global, verb: &Verb, journal: &mut Journal) -> Result<Outco
     let placed = |e: Error, args: &CreateArgs| bundle::locate(args.bundle.as_deref().unwrap_or(Path::new(".")), e);
     match verb {
         Verb::Create(args) => create::run(global, args, journal).map_err(|e| prefixed(placed(e, args), "create")),
-        Verb::Run(args) => run::run(global, args, journal).map_err(|e| prefixed(placed(e, &args.create), "run")),
+        Verb::Run(args) => run::run(global, args, journal).map_err(|e| {
+            run::other_meaning(args).into_iter().for_each(|said| journal.warnings().add(said));
+            prefixed(placed(e, &args.create), "run")
+        }),
         Verb::Exec(args) => exec::run(global, args, journal).map_err(|e| e.of_another_process().context("exec failed")),
         Verb::Start { id } => start::run(global, id, journal),
         Verb::State { id } => state::run(global, id, journal),

@@ -58,3 +58,11 @@ fn kill_command(global: &Global, id: &str) -> String {
     let root = if global.root_given { format!(" --root {}", global.root.display()) } else { String::new() };
     format!("{}{root} kill {id} KILL", global.name)
 }
+
+/// After a failure: what else the word may have meant. A config.json in the current directory makes it an id, as with runc.
+pub fn other_meaning(args: &RunArgs) -> Option<String> {
+    let id = args.create.id.as_deref().filter(|_| args.create.bundle.is_none())?;
+    let bundle = std::path::Path::new(id).join("config.json").is_file();
+    let id = crate::log::value(id);
+    bundle.then(|| format!("{id} was taken for an id, as config.json is in this directory; for the bundle: rrun run ./{id}"))
+}
