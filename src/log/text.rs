@@ -193,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "workshop")]
     fn people_get_error_cause_and_fix() {
         let error = Error::new("cannot start \"/app\"")
             .code("E-INTERP")
@@ -208,6 +209,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "workshop")]
     fn a_terminal_gets_lines_broken_between_words() {
         let narrow = Style { width: Some(40), ..Style::default() };
         let error = Error::new("error mounting \"/srv/a/long/name\" to rootfs at \"/data\"")
