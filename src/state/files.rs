@@ -5,13 +5,12 @@
 //! damaged: what a container's processes and groups are must not be forgotten while they exist.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::State;
-use crate::concepts::cgroups;
+use crate::concepts::{cgroups, mounts};
 use crate::error::{Error, Result};
 
 /// The version of rrun.json that this rrun writes, and the only one it reads.
@@ -68,42 +67,87 @@ const NAMESPACES: [(&str, &str, &str); 8] = [
 
 /// state.json in runc's shape.
 pub fn like_runc(state: &State) -> Vec<u8> {
-    let paths: BTreeMap<&str, String> =
-        NAMESPACES.iter().map(|(_, name, file)| (*name, format!("/proc/{}/ns/{file}", state.pid))).collect();
-    let namespaces: Vec<Value> = state
-        .namespaces
-        .iter()
-        .filter_map(|(kind, path)| {
-            let (_, name, _) = NAMESPACES.iter().find(|(config, ..)| config == kind)?;
-            Some(json!({"type": name, "path": path.clone().unwrap_or_default()}))
-        })
-        .collect();
-    let labels = [format!("bundle={}", state.bundle.display())]
-        .into_iter()
-        .chain(state.annotations.iter().map(|(k, v)| format!("{k}={v}")));
-    let mut text = json!({
-        "id": state.id,
-        "init_process_pid": state.pid,
-        "init_process_start": state.start_time,
-        "created": state.created,
-        "config": {
-            "rootfs": state.rootfs,
-            "labels": labels.collect::<Vec<_>>(),
-            "mounts": state.mounts,
-            "namespaces": namespaces,
-            "version": state.oci_version,
-            "rootless_cgroups": state.rootless,
-        },
-        "cgroup_paths": state.cgroups.paths,
-        "namespace_paths": paths,
-    });
-    if let Some(rdt) = &state.rdt {
-        text["intel_rdt_path"] = json!(rdt.group);
+    serde_json::to_vec(&LikeRunc::of(state)).expect("plain data has a JSON form")
+}
+
+/// What is written goes straight from the state to the text: with a tree of values in between, each start made a hundred
+/// small objects more.
+#[derive(Serialize)]
+struct LikeRunc<'a> {
+    id: &'a str,
+    init_process_pid: i32,
+    init_process_start: u64,
+    created: &'a str,
+    config: Config<'a>,
+    cgroup_paths: &'a BTreeMap<String, PathBuf>,
+    namespace_paths: NamespacePaths,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intel_rdt_path: Option<&'a Path>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rootless: bool,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    rootfs: &'a Path,
+    labels: Labels<'a>,
+    mounts: &'a [mounts::Record],
+    namespaces: Vec<Namespace<'a>>,
+    version: &'a str,
+    rootless_cgroups: bool,
+}
+
+#[derive(Serialize)]
+struct Namespace<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    path: &'a Path,
+}
+
+/// `bundle=PATH`, then the annotations as `KEY=VALUE`.
+struct Labels<'a>(&'a State);
+
+/// Where the namespaces of this process are.
+struct NamespacePaths(i32);
+
+impl<'a> LikeRunc<'a> {
+    fn of(state: &'a State) -> Self {
+        let namespace = |(kind, path): &'a (String, Option<PathBuf>)| {
+            let (_, kind, _) = NAMESPACES.iter().find(|(config, ..)| config == kind)?;
+            Some(Namespace { kind, path: path.as_deref().unwrap_or(Path::new("")) })
+        };
+        Self {
+            id: &state.id,
+            init_process_pid: state.pid,
+            init_process_start: state.start_time,
+            created: &state.created,
+            config: Config {
+                rootfs: &state.rootfs,
+                labels: Labels(state),
+                mounts: &state.mounts,
+                namespaces: state.namespaces.iter().filter_map(namespace).collect(),
+                version: &state.oci_version,
+                rootless_cgroups: state.rootless,
+            },
+            cgroup_paths: &state.cgroups.paths,
+            namespace_paths: NamespacePaths(state.pid),
+            intel_rdt_path: state.rdt.as_ref().map(|rdt| rdt.group.as_path()),
+            rootless: state.rootless,
+        }
     }
-    if state.rootless {
-        text["rootless"] = json!(true);
+}
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        let bundle = format!("bundle={}", self.0.bundle.display());
+        to.collect_seq([bundle].into_iter().chain(self.0.annotations.iter().map(|(k, v)| format!("{k}={v}"))))
     }
-    text.to_string().into_bytes()
+}
+
+impl Serialize for NamespacePaths {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(NAMESPACES.iter().map(|(_, name, file)| (*name, format!("/proc/{}/ns/{file}", self.0))))
+    }
 }
 
 /// What `delete --force` can use of a state.json whose rrun.json is damaged. The boot is taken to be this one: pid and start

@@ -13,12 +13,11 @@ mod root;
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::concepts::{cgroups, layers, mounts, rdt, users};
 use crate::error::{At, Result};
@@ -150,19 +149,27 @@ impl State {
 
     /// The state document of the specification, as hooks get it on stdin (one line).
     pub fn oci_json(&self, status: Status) -> Vec<u8> {
-        let mut document = json!({
-            "ociVersion": self.oci_version,
-            "id": self.id,
-            "status": status.name(),
-            "bundle": self.bundle,
-        });
-        if self.pid != 0 && status != Status::Stopped {
-            document["pid"] = json!(self.pid);
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document<'a> {
+            oci_version: &'a str,
+            id: &'a str,
+            status: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pid: Option<i32>,
+            bundle: &'a Path,
+            #[serde(skip_serializing_if = "HashMap::is_empty")]
+            annotations: &'a HashMap<String, String>,
         }
-        if !self.annotations.is_empty() {
-            document["annotations"] = json!(self.annotations);
-        }
-        document.to_string().into_bytes()
+        let document = Document {
+            oci_version: &self.oci_version,
+            id: &self.id,
+            status: status.name(),
+            pid: Some(self.pid).filter(|pid| *pid != 0 && status != Status::Stopped),
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        };
+        serde_json::to_vec(&document).expect("plain data has a JSON form")
     }
 }
 
