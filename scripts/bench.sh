@@ -122,13 +122,13 @@ all=("rrun=$kit/rrun" "${peers[@]}")
 case $what in
     table)
         prepare
-        measure table "${rounds:-30}" "${all[@]}" "floor=$kit/floor"
+        measure table "${rounds:-30}" "${all[@]}" "floor=$kit/floor" "floor+=$kit/floor"
         ;;
     vm)
         prepare
         scripts/vm.sh --timeout 3600 --run "$root/scripts/bench.sh" --inside -n "${rounds:-10}"
         ;;
-    inside) measure table "$rounds" "${all[@]}" "floor=$kit/floor" ;;
+    inside) measure table "$rounds" "${all[@]}" "floor=$kit/floor" "floor+=$kit/floor" ;;
     scale)
         prepare
         measure scale "${rounds:-5}" "${all[@]}"

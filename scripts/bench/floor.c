@@ -3,7 +3,11 @@
  * runtime around it. No config is read, nothing is checked, filtered, sealed or remembered, and no name is looked up twice;
  * so no runtime that gives a container the same things can be quicker, unless it does at one time what is done here in turn.
  *
- *   cc -O2 -static -o floor floor.c; ./floor BUNDLE [STEPS]       as root; any second word prints microseconds a step
+ *   cc -O2 -static -o floor floor.c; ./floor BUNDLE [steps|+]     as root; "steps" prints microseconds a step
+ *
+ * "+" does what the bundle asks for beyond that: the view of control groups, rules for devices (v1), the filter, capabilities,
+ * loopback up; and what every runtime must do today: run from an image that no container can write, give a keyring of its
+ * own. Still nothing is read, checked or remembered: so that is the floor of a runtime.
  *
  * LIMIT in the environment is the memory limit in bytes.
  */
@@ -12,7 +16,12 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,9 +29,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -31,7 +44,7 @@
 
 #define MUST(call) ({ long r_ = (call); if (r_ < 0) err(9, "%s", #call); r_; })
 
-static bool tell;
+static bool tell, whole;
 static struct timespec last;
 
 /* Prints the time since the step before. */
@@ -45,8 +58,21 @@ static void step(const char *name)
 	clock_gettime(CLOCK_MONOTONIC, &last);
 }
 
+/* Becomes an image that cannot be written (CVE-2019-5736). */
+static void seal(char **argv)
+{
+	struct statfs on;
+	MUST(statfs("/proc/self/exe", &on));
+	if (on.f_flags & ST_RDONLY)
+		return;
+	int image = MUST(syscall(SYS_open_tree, AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+	MUST(syscall(SYS_mount_setattr, image, "", AT_EMPTY_PATH, &read_only, sizeof read_only));
+	MUST(syscall(SYS_execveat, image, "", argv, environ, AT_EMPTY_PATH));
+}
+
 /* The control groups: one per hierarchy. */
-static struct { char dir[256]; int tasks; } groups[24];
+static struct { char dir[256]; const char *name; int tasks; } groups[24];
 static int count, unified = -1;
 
 static void set(const char *dir, const char *file, const char *value)
@@ -60,6 +86,13 @@ static void set(const char *dir, const char *file, const char *value)
 		close(fd);
 	}
 }
+
+#define EACH(i, array) (size_t i = 0; i < sizeof array / sizeof *array; i++)
+
+/* What a container may always use, by the specification. */
+static const char *const devices[] = {
+	"c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
+};
 
 static void add_group(const char *hierarchy, bool v2)
 {
@@ -84,6 +117,17 @@ static void add_group(const char *hierarchy, bool v2)
 	set(group->dir, v2 ? "memory.max" : "memory.limit_in_bytes", limit ? limit : "268435456");
 	set(group->dir, v2 ? "cpu.max" : "cpu.cfs_quota_us", v2 ? "100000 100000" : "100000");
 	set(group->dir, "pids.max", "200");
+	if (!whole)
+		return;
+	group->name = strdup(strrchr(hierarchy, '/') + 1);
+	if (!strcmp(group->name, "devices")) {
+		set(group->dir, "devices.deny", "a");
+		snprintf(path, sizeof path, "%s/devices.allow", group->dir);
+		int allow = MUST(open(path, O_WRONLY | O_CLOEXEC));
+		for EACH (i, devices)
+			MUST(write(allow, devices[i], strlen(devices[i])));
+		close(allow);
+	}
 }
 
 static void make_groups(void)
@@ -122,7 +166,57 @@ static const char *const hidden[] = {
 	"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
 	"/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 };
-#define EACH(i, array) (size_t i = 0; i < sizeof array / sizeof *array; i++)
+
+/* The seventh mount: its own groups, which it cannot change. */
+static void show_groups(void)
+{
+	const char *place = "sys/fs/cgroup";
+	char path[320];
+	if (unified >= 0) {
+		MUST(mount("cgroup", place, "cgroup2", MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY, 0));
+		return;
+	}
+	MUST(mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, "mode=755"));
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "%s/%s", place, groups[i].name);
+		MUST(mkdir(path, 0755));
+		MUST(mount(groups[i].dir, path, 0, MS_BIND, 0));
+		MUST(mount(0, path, 0, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY, 0));
+	}
+	MUST(mount(0, place, 0, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY, 0));
+}
+
+/* Three capabilities; the kernel takes the others off the bounding set one by one. */
+static void lower_capabilities(void)
+{
+	const unsigned keep = 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE | 1u << CAP_AUDIT_WRITE;
+	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (cap > 31 || !(keep & 1u << cap))
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct sets[2] = {{keep, keep, 0}};
+	MUST(syscall(SYS_capset, &head, sets));
+}
+
+static void bring_loopback_up(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	MUST(ioctl(fd, SIOCSIFFLAGS, &lo));
+	close(fd);
+}
+
+/* As long as the one that rrun makes of the bundle's profile, and lets everything pass. */
+static void filter(void)
+{
+	static struct sock_filter program[334];
+	for EACH (i, program)
+		program[i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, 0);
+	program[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
+	program[333] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog all = {334, program};
+	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &all));
+}
 
 static _Noreturn void inside(const char *root)
 {
@@ -140,6 +234,8 @@ static _Noreturn void inside(const char *root)
 			MUST(mkdir(mounts[i].place, 0755));
 		MUST(mount(mounts[i].type, mounts[i].place, mounts[i].type, mounts[i].flags, mounts[i].data));
 	}
+	if (whole)
+		show_groups();
 	step("mounts");
 	umask(0);
 	for EACH (i, nodes)
@@ -159,7 +255,14 @@ static _Noreturn void inside(const char *root)
 	MUST(mount(0, "/", 0, MS_BIND | MS_REMOUNT | MS_RDONLY, 0));
 	step("masks");
 	MUST(sethostname("floor", 5));
+	if (whole) {
+		MUST(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0));
+		bring_loopback_up();
+		lower_capabilities();
+	}
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	if (whole)
+		filter();
 	execl("/bin/true", "true", (char *)0);
 	err(9, "/bin/true");
 }
@@ -168,9 +271,12 @@ int main(int argc, char **argv)
 {
 	int status;
 	if (argc < 2)
-		errx(2, "usage: floor BUNDLE [STEPS]");
+		errx(2, "usage: floor BUNDLE [steps|+]");
+	tell = argc > 2 && !strcmp(argv[2], "steps");
+	whole = argc > 2 && !strcmp(argv[2], "+");
+	if (whole)
+		seal(argv);
 	MUST(chdir(argv[1]));
-	tell = argc > 2;
 	clock_gettime(CLOCK_MONOTONIC, &last);
 	make_groups();
 	step("groups");
