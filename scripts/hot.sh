@@ -18,13 +18,16 @@ cp "target/$(rustc -vV | sed -n 's/^host: //p')/release/rrun" "$work/rrun"
 cc -O2 -o "$work/hot" scripts/bench/hot.c
 rrun=("$work/rrun" --root "$work/state")
 
-# walk ARG…: prints the names of the functions that this command of rrun runs, in the order of their addresses: all names of each.
+# walk ARG…: prints the names of the functions that this command of rrun runs, in the order in which it comes to them: all names of each.
 walk() {
-    "$work/hot" "${rrun[@]}" "$@" < /dev/null | grep ' ~$' > "$work/seen"
+    "$work/hot" "${rrun[@]}" "$@" < /dev/null | grep ' ~ ' > "$work/seen"
     nm --defined-only "$work/rrun" | grep -i ' [twi] ' | LC_ALL=C sort - "$work/seen" |
-        awk '$2 == "~" { printf "%s", names; names = ""; next }
-             $1 != at { at = $1; names = "" }
-             { names = names $3 "\n" }'
+        awk '$2 == "~" { if (!first || $3 < first) first = $3; next }
+             $1 != at { tell(); at = $1 }
+             { names[++known] = $3 }
+             function tell() { for (i = 1; first && i <= known; i++) print first, names[i]; first = known = 0 }
+             END { tell() }' |
+        sort -s -n -k 1,1 | cut -d ' ' -f 2
 }
 
 walk run --bundle "$bundle" hot > "$work/names"
@@ -41,13 +44,18 @@ sed -E 's/17h[0-9a-f]{16}E(\..*)?$/17h*/; s/\.[0-9]+$/.*/' "$work/names" | awk '
     echo 'SECTIONS {'
     echo '  .text.hot : AT(ADDR(.text.hot)) {'
     echo '    *crt1.o(.text) *(.text.main)'
-    grep -E '^_(ZN|R)' "$work/once" | sed 's/.*/    *(.text.& .text.unlikely.&)/'
     libc=$(cc -print-file-name=libc.a)
     # Some of the archives are texts for the linker, which nm does not know.
     { nm -A --defined-only "$libc" "${libc%c.a}"m*.a "$(cc -print-libgcc-file-name)" 2> /dev/null || true; } |
-        awk 'NR == FNR { wanted[$1]; next }
-             $2 ~ /^[TtWwi]$/ && $3 in wanted { split($1, at, ":"); sub(/.*\//, "", at[1]); print "    *" at[1] ":" at[2] "(.text .text.*)" }' \
-            <(grep -vE '^_(ZN|R)' "$work/once") - | sort -u
+        awk 'NR == FNR { if ($1 ~ /^_(ZN|R)/) place[FNR] = ".text." $1 " .text.unlikely." $1; else wanted[$1] = FNR; count = FNR; next }
+             $2 ~ /^[TtWwi]$/ && $3 in wanted {
+                 split($1, at, ":"); sub(/.*\//, "", at[1]); file = at[1] ":" at[2]
+                 if (!(file in first) || wanted[$3] < first[file]) first[file] = wanted[$3]
+             }
+             END {
+                 for (file in first) files[first[file]] = files[first[file]] "    *" file "(.text .text.*)\n"
+                 for (i = 1; i <= count; i++) if (i in place) print "    *(" place[i] ")"; else printf "%s", files[i]
+             }' "$work/once" -
     echo '  }'
     echo '  .init : { KEEP(*(SORT_NONE(.init))) }'
     echo '  .fini : { KEEP(*(SORT_NONE(.fini))) }'

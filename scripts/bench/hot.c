@@ -1,6 +1,7 @@
 /*
  * Walks a command and its children instruction by instruction, and prints the addresses at which they were, each once, as nm(1)
- * prints addresses. A process that becomes another program is let go.
+ * prints addresses: "ADDRESS ~ RANK". The ranks are in the order of the first visits, but that what a child visits first is not
+ * mixed with what its parent does meanwhile. A process that becomes another program is let go.
  *
  *   hot COMMAND [ARG...]       the command is a static, non-relocatable program
  */
@@ -16,7 +17,10 @@
 #include <unistd.h>
 
 enum { LOW = 0x200000, HIGH = 0x1000000 };
-static char seen[HIGH - LOW];
+static unsigned rank[HIGH - LOW];
+
+/* Until there is a child; the children; whoever made them, from then on. */
+enum { BEFORE, CHILD, BESIDE, STAGE = 1 << 28 };
 
 /* Whether the process still runs the program that is walked: by its name, or, once it is sealed, by none. */
 static int is_ours(pid_t pid, const char *name)
@@ -30,11 +34,12 @@ static int is_ours(pid_t pid, const char *name)
 
 int main(int argc, char **argv)
 {
-	int status;
-	pid_t pid;
+	int status, beside = BEFORE;
+	unsigned visits = 0;
+	pid_t pid, first;
 	if (argc < 2 || argv[1][0] != '/')
 		errx(2, "usage: hot /PATH/OF/COMMAND [ARG...]");
-	if ((pid = fork()) == 0) {
+	if ((first = pid = fork()) == 0) {
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
 		raise(SIGSTOP);
 		execv(argv[1], argv + 1);
@@ -52,12 +57,14 @@ int main(int argc, char **argv)
 			continue;
 		}
 		unsigned long at = ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user_regs_struct, rip), 0);
-		if (at >= LOW && at < HIGH)
-			seen[at - LOW] = 1;
+		if (pid != first)
+			beside = BESIDE;
+		if (at >= LOW && at < HIGH && !rank[at - LOW])
+			rank[at - LOW] = (pid != first ? CHILD : beside) * STAGE + ++visits;
 		ptrace(PTRACE_SINGLESTEP, pid, 0, signal == SIGTRAP || signal == SIGSTOP ? 0 : signal);
 	}
-	for (unsigned long i = 0; i < sizeof seen; i++)
-		if (seen[i])
-			printf("%016lx ~\n", LOW + i);
+	for (unsigned long i = 0; i < HIGH - LOW; i++)
+		if (rank[i])
+			printf("%016lx ~ %u\n", LOW + i, rank[i]);
 	return 0;
 }
