@@ -32,7 +32,7 @@ impl StateRoot {
     /// kills and which directories it removes.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let dir = nix::fcntl::open(path, flags, Mode::empty()).at(|| format!("open {}", path.display()))?;
+        let dir = nix::fcntl::open(path, flags, Mode::empty()).at(|| format!("open {}", path.display())).map_err(others)?;
         let stat = fstat(&dir).at(|| format!("stat {}", path.display()))?;
         let group_writes = stat.st_mode & 0o020 != 0;
         let foreign_group = group_writes && stat.st_gid != 0 && stat.st_gid != nix::unistd::getegid().as_raw();
@@ -64,7 +64,8 @@ impl StateRoot {
     /// The names in it that can be ids, sorted.
     pub fn ids(&self) -> Result<Vec<String>> {
         let said = || format!("read {}", self.path.display());
-        let dir = openat(&self.dir, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).at(said)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = openat(&self.dir, ".", flags, Mode::empty()).at(said).map_err(others)?;
         let mut ids = vec![];
         for entry in nix::dir::Dir::from_fd(dir).at(said)?.iter() {
             let entry = entry.at(said)?;
@@ -87,7 +88,7 @@ impl StateRoot {
         match openat(&self.dir, id, flags, Mode::empty()) {
             Ok(dir) => Ok(StateDir::unlocked(self.path.join(id), dir)),
             Err(Errno::ENOENT) => Err(no_container(id, &self.path, &self.ids().unwrap_or_default())),
-            Err(e) => Err(Error::os(format!("open {}", self.path.join(id).display()), e)),
+            Err(e) => Err(others(Error::os(format!("open {}", self.path.join(id).display()), e))),
         }
     }
 
@@ -116,6 +117,16 @@ fn not_there(e: Error) -> Error {
     match e.errno() {
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
             e.hint("state may not be kept there; set XDG_RUNTIME_DIR (a login does), or give --root DIR")
+        }
+        _ => e,
+    }
+}
+
+/// The containers there are not the caller's.
+fn others(e: Error) -> Error {
+    match e.errno() {
+        Some(libc::EACCES) => {
+            e.code("E-ROOTDIR").hint("the containers there are another user's: ask as that user, or give --root DIR")
         }
         _ => e,
     }

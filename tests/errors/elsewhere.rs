@@ -2,16 +2,18 @@
 //! own makes it so, for the one command that it then becomes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::{Case, Class, check};
-use crate::support::{Bundle, default_config, needs_root};
+use crate::support::{Bundle, Done, default_config, needs_root, user};
 
 crate::tests![
     what_another_host_lacks_is_said if needs_root,
     a_closed_directory_is_said if lacks_newuidmap,
+    the_state_of_another_user_is_said if needs_root,
     a_quota_of_keys_that_is_used_up_is_said if lacks_quota,
 ];
 
@@ -199,4 +201,20 @@ fn a_quota_of_keys_that_is_used_up_is_said() {
 
 fn a_closed_directory_is_said() {
     check(MAPPED);
+}
+
+fn the_state_of_another_user_is_said() {
+    let root = tempfile::tempdir().expect("a directory");
+    let closed = root.path().join("closed");
+    for (path, mode) in [(root.path(), 0o755), (closed.as_path(), 0o700)] {
+        std::fs::create_dir_all(path).expect("mkdir");
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("chmod");
+    }
+    for (verb, said) in [(&["list"][..], "read "), (&["state", "a"], "open ")] {
+        let mut command = Command::new(user::public_rrun());
+        command.arg("--root").arg(&closed).args(verb).env_clear().uid(65534).gid(65534).current_dir("/");
+        let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+        done.fails_with(&format!("{said}{}", closed.display()));
+        done.fails_with("the containers there are another user's: ask as that user, or give --root DIR");
+    }
 }
