@@ -3,11 +3,13 @@
  * runtime around it. No config is read, nothing is checked, filtered, sealed or remembered, and no name is looked up twice;
  * so no runtime that gives a container the same things can be quicker, unless it does at one time what is done here in turn.
  *
- *   cc -O2 -static -o floor floor.c; ./floor BUNDLE [steps|+]     as root; "steps" prints microseconds a step
+ *   cc -O2 -static -o floor floor.c; ./floor BUNDLE [steps|+|prices]     as root; "steps" prints microseconds a step
  *
  * "+" does what the bundle asks for beyond that: the view of control groups, rules for devices (v1), the filter, capabilities,
  * loopback up; and what every runtime must do today: run from an image that no container can write, give a keyring of its
  * own. Still nothing is read, checked or remembered: so that is the floor of a runtime.
+ *
+ * "prices" makes no container and prints what this kernel takes for one call, one page, one process, one program.
  *
  * LIMIT in the environment is the memory limit in bytes.
  */
@@ -30,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -267,11 +270,54 @@ static _Noreturn void inside(const char *root)
 	err(9, "/bin/true");
 }
 
+static double since(struct timespec then, int times)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((now.tv_sec - then.tv_sec) * 1e6 + (now.tv_nsec - then.tv_nsec) / 1e3) / times;
+}
+
+static int prices(char *self)
+{
+	enum { MANY = 1000, FEW = 50, PAGE = 4096 };
+	struct timespec then;
+	int status;
+	char *pages = mmap(0, MANY * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	clock_gettime(CLOCK_MONOTONIC, &then);
+	for (int i = 0; i < MANY; i++)
+		syscall(SYS_getppid);
+	printf("system call %.2f us\n", since(then, MANY));
+	clock_gettime(CLOCK_MONOTONIC, &then);
+	for (int i = 0; i < MANY; i++)
+		pages[i * PAGE] = 1;
+	printf("new page %.2f us\n", since(then, MANY));
+	munmap(pages, MANY * PAGE);
+	for (int program = 0; program < 2; program++) {
+		clock_gettime(CLOCK_MONOTONIC, &then);
+		for (int i = 0; i < FEW; i++) {
+			pid_t child = MUST(vfork());
+			if (!child) {
+				if (program)
+					execl(self, self, "", (char *)0);
+				_exit(0);
+			}
+			MUST(waitpid(child, &status, 0));
+		}
+		printf("%s %.0f us\n", program ? "process with execve" : "process", since(then, FEW));
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int status;
+	/* For prices(): a program that ends at once. */
+	if (argc == 2 && !*argv[1])
+		return 0;
 	if (argc < 2)
-		errx(2, "usage: floor BUNDLE [steps|+]");
+		errx(2, "usage: floor BUNDLE [steps|+|prices]");
+	if (argc > 2 && !strcmp(argv[2], "prices"))
+		return prices(argv[0]);
 	tell = argc > 2 && !strcmp(argv[2], "steps");
 	whole = argc > 2 && !strcmp(argv[2], "+");
 	if (whole)
