@@ -35,7 +35,7 @@ fn the_table_the_json_and_the_ids() {
     assert_eq!(json.lines().count(), 1);
     assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON"), json!([state]));
     assert_eq!(b.rrun(["list", "--json"]).ok(), json);
-    b.rrun(["list", "--json", "--format", "table"]).fails_with("--json contradicts --format table");
+    b.rrun(["list", "--json", "--format", "table"]).fails_with("--json and --format table contradict each other");
     assert_eq!(b.rrun(["list", "-q"]).ok(), format!("{}\n", b.id));
 }
 

@@ -245,10 +245,10 @@ fn read_verb(command: &'static Command, words: &[OsString], around: &Surrounding
             Verb::Kill(KillArgs { id: id()?, signal, all: flags.on("all") })
         }
         "delete" => Verb::Delete(DeleteArgs { id: id()?, force: flags.on("force") }),
-        "list" => Verb::List(ListArgs { format: format(&flags)?, quiet: flags.on("quiet") }),
+        "list" => Verb::List(ListArgs { format: format(&flags), quiet: flags.on("quiet") }),
         "pause" => Verb::Pause { id: id()? },
         "resume" => Verb::Resume { id: id()? },
-        "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags)?, options: split.operands[1..].to_vec() }),
+        "ps" => Verb::Ps(PsArgs { id: id()?, format: format(&flags), options: split.operands[1..].to_vec() }),
         "update" => Verb::Update(Box::new(update::read(id()?, &flags, around)?)),
         "events" => Verb::Events(EventsArgs { id: id()?, interval: interval(&flags)?, stats: flags.on("stats") }),
         "spec" => Verb::Spec(spec_args(&flags, around)?),
@@ -300,12 +300,8 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
     }
 }
 
-fn format(flags: &Typed) -> Result<Format> {
-    match (flags.text("format"), flags.on("json")) {
-        (Some("table"), true) => Err(Error::new("--json contradicts --format table").hint("choose one of them")),
-        (Some("json"), _) | (_, true) => Ok(Format::Json),
-        _ => Ok(Format::Table),
-    }
+fn format(flags: &Typed) -> Format {
+    if flags.on("json") || flags.text("format") == Some("json") { Format::Json } else { Format::Table }
 }
 
 fn interval(flags: &Typed) -> Result<Duration> {

@@ -148,7 +148,9 @@ chmod 644 "$DIR/share/data"
 container first > "$DIR/one"
 container second > "$DIR/two"
 cat "$DIR/one" "$DIR/two"
-if grep -q '=[1-9]' "$DIR/one" && grep -q '=0 ' "$DIR/two"; then echo "cache=shared"; else echo "cache=unclear"; fi
+# A few KiB may be something else that had left the memory meanwhile: of the program, not of the file.
+first=$(sed 's/.*=\([0-9]*\) .*/\1/' "$DIR/one") second=$(sed 's/.*=\([0-9]*\) .*/\1/' "$DIR/two")
+if [ "$first" -ge 32768 ] && [ "$second" -lt 1024 ]; then echo "cache=shared"; else echo "cache=unclear"; fi
 "#,
         effect: Effect { fact: "cache", test: Test::Is("shared") },
         expect: Expect::Both,
