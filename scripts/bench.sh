@@ -78,7 +78,9 @@ measure() {
             mkdir "$work/hugetlb"
             # Nor can it go to v1 while groups of v2 have it.
             given=no
-            grep -qw hugetlb "$v2/cgroup.subtree_control" && given=yes && echo -hugetlb > "$v2/cgroup.subtree_control"
+            if grep -qw hugetlb "$v2/cgroup.subtree_control" && { echo -hugetlb > "$v2/cgroup.subtree_control"; } 2> /dev/null; then
+                given=yes
+            fi
             # A hierarchy that was just unmounted is not gone at once.
             for _ in $(seq 50); do
                 mount -t cgroup -o hugetlb hugetlb "$work/hugetlb" 2> /dev/null && break

@@ -92,10 +92,7 @@ fn without_a_command_it_says_which_there_are() {
 
 fn version_and_features_need_nothing() {
     for args in [["--version"], ["-v"], ["features"]] {
-        // As nobody, and with no environment.
-        let mut command = Command::new(user::public_rrun());
-        command.args(args).env_clear().uid(65534).gid(65534).current_dir("/").stdin(Stdio::null());
-        let done: Done = command.output().expect("start rrun").into();
+        let done: Done = user::rrun_of_nobody().args(args).output().expect("start rrun").into();
         assert_eq!((done.code, done.err.as_str()), (0, ""), "{args:?}");
         assert!(done.out.contains("1.3.0"), "{}", done.out);
     }

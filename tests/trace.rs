@@ -1,8 +1,5 @@
 //! Traces: the calls of a program, of a bundle and of a container that runs, and the profiles made of them.
 
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -59,9 +56,7 @@ fn a_program_of_the_host_is_traced() {
 
 /// Who may not mount runs a copy in memory.
 fn the_runtime_has_its_name_for_a_user_too() {
-    let mut command = Command::new(user::public_rrun());
-    command.args(["trace", "--", "/bin/busybox", "true"]).env_clear().uid(65534).gid(65534).current_dir("/");
-    let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+    let done: Done = user::rrun_of_nobody().args(["trace", "--", "/bin/busybox", "true"]).output().expect("start rrun").into();
     let text = done.ok();
     assert!(text.lines().any(|row| row.contains("  execve  ") && row.contains(" rrun (")), "{text}");
 }

@@ -61,14 +61,8 @@ pub fn load(path: &Path, warnings: &mut Warnings) -> Result<Bundle> {
 }
 
 /// Adds to an error that names a place in config.json its line and column, or those of what it would stand in. Looked up
-/// after the failure; a file that cannot be read by now adds nothing. A bundle without its root filesystem is what most begin with.
+/// after the failure; a file that cannot be read by now adds nothing.
 pub fn locate(path: &Path, error: Error) -> Error {
-    let error = match (error.config_text(), error.errno()) {
-        (Some("root.path"), Some(libc::ENOENT)) => {
-            error.hint("the bundle lacks its root filesystem; put one there, or correct root.path")
-        }
-        _ => error,
-    };
     let Some(field) = error.config_text().filter(|_| error.file_text().is_none()) else { return error };
     let parents = field.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| &field[..at]);
     let wanted: Vec<String> = parents.chain([field]).map(str::to_owned).collect();

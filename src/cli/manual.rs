@@ -45,7 +45,7 @@ fn first() -> String {
         let one = |c: &Command| entry(&format!(".BR rrun\\-{} (1)", c.name), c.about);
         text += &section(title, &commands().filter(|c| c.group == group).map(one).collect::<String>());
     }
-    text += &statuses("");
+    text += &statuses(None);
     let list = |rows: &[(&str, &str)]| rows.iter().map(|(name, about)| entry(&bold(name), about)).collect::<String>();
     text += &section("ENVIRONMENT", &list(&ENVIRONMENT));
     text += &section("FILES", &list(&FILES));
@@ -60,16 +60,15 @@ fn page(command: &'static Command) -> String {
     text += &section("SYNOPSIS", &(bold("rrun") + &roff(usage.strip_prefix("rrun").unwrap_or(&usage)) + "\n"));
     text += &section("DESCRIPTION", &(roff(&sentence(command.about)) + "\n"));
     text += &section("FLAGS", &flags(command.all_flags().chain(&HELP)));
-    text += &statuses(command.name);
+    text += &statuses(Some(command));
     text += &examples(command.examples);
     text + &section("SEE ALSO", ".BR rrun (1),\n.BR rrun\\-errors (7)\n")
 }
 
-/// With what a command ends; of rrun itself if there is no name.
-fn statuses(command: &str) -> String {
-    let group = commands().find(|c| c.name == command).map(|c| c.group);
+/// With what a command ends; `None`: what holds for all.
+fn statuses(command: Option<&Command>) -> String {
     let failed = ("1", "It failed; the message says why and what to do");
-    let rows: &[(&str, &str)] = match command {
+    let rows: &[(&str, &str)] = match command.map_or("", |command| command.name) {
         "run" => &[
             ("N", "That of the container's program; 128+N if signal N ended it. With --detach 0"),
             ("1", "rrun failed; with --exit-style env 125, 126 or 127"),
@@ -88,13 +87,13 @@ fn statuses(command: &str) -> String {
     };
     let mut text: String = rows.iter().map(|(status, about)| entry(&bold(status), about)).collect();
     let usage = |about| entry(&bold("2"), about);
-    match group {
+    match command.map(|command| command.group) {
         Some(Group::Understand) => text += &usage("The command line was wrong"),
-        None => text += &usage("The command line of a command to understand was wrong"),
         Some(Group::Runtime) => {}
-    }
-    if group.is_none() {
-        text += ".PP\nThe pages of run, exec, trace, explain, lab and doctor say what theirs are.\n";
+        None => {
+            text += &usage("The command line of a command to understand was wrong");
+            text += ".PP\nThe pages of run, exec, trace, explain, lab and doctor say what theirs are.\n";
+        }
     }
     section("EXIT STATUS", &text)
 }

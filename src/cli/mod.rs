@@ -301,7 +301,7 @@ fn check_count(command: &Command, split: &Split, name: &str) -> Result<()> {
 }
 
 fn format(flags: &Typed) -> Format {
-    if flags.on("json") || flags.text("format") == Some("json") { Format::Json } else { Format::Table }
+    if flags.json() { Format::Json } else { Format::Table }
 }
 
 fn interval(flags: &Typed) -> Result<Duration> {

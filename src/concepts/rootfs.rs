@@ -284,6 +284,10 @@ impl RootfsPlan {
                 "likely cause: a directory on the way is closed to the container's root user: give it the x bit for others, or \
                  move the bundle",
             ),
+            // What most bundles begin with.
+            Some(libc::ENOENT) => {
+                error.config("root.path").hint("the bundle lacks its root filesystem; put one there, or correct root.path")
+            }
             _ => error.config("root.path"),
         }
     }

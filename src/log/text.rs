@@ -69,7 +69,9 @@ pub(super) fn three_lines(style: &Style, error: &Error) -> String {
         (None, cause) => cause.to_owned(),
     };
     let code = error.code_text().map_or_else(String::new, |code| match cfg!(feature = "workshop") {
-        true => format!("   [{code}{}{TIE}rrun{TIE}help{TIE}{code}]", if style.utf8 { "\u{a0}·" } else { ":" }),
+        true => {
+            format!("   [{code}{}{TIE}rrun{TIE}help{TIE}{code}]", if style.utf8 { TIE.to_owned() + "·" } else { ":".to_owned() })
+        }
         false => format!("   [{code}]"),
     });
     for (name, value) in [("cause:", cause.as_str()), ("fix:", fix)].iter().filter(|(_, value)| !value.is_empty()) {

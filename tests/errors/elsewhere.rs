@@ -2,7 +2,6 @@
 //! own makes it so, for the one command that it then becomes.
 
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -211,9 +210,7 @@ fn the_state_of_another_user_is_said() {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("chmod");
     }
     for (verb, said) in [(&["list"][..], "read "), (&["state", "a"], "open ")] {
-        let mut command = Command::new(user::public_rrun());
-        command.arg("--root").arg(&closed).args(verb).env_clear().uid(65534).gid(65534).current_dir("/");
-        let done: Done = command.stdin(Stdio::null()).output().expect("start rrun").into();
+        let done: Done = user::rrun_of_nobody().arg("--root").arg(&closed).args(verb).output().expect("start rrun").into();
         done.fails_with(&format!("{said}{}", closed.display()));
         done.fails_with("the containers there are another user's: ask as that user, or give --root DIR");
     }

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -82,6 +83,13 @@ pub fn public_rrun() -> &'static Path {
         std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("chmod");
         copy
     })
+}
+
+/// rrun as nobody would call it: from /, with no environment and no input.
+pub fn rrun_of_nobody() -> Command {
+    let mut command = Command::new(public_rrun());
+    command.env_clear().uid(65534).gid(65534).current_dir("/").stdin(Stdio::null());
+    command
 }
 
 impl Bundle {

@@ -40,8 +40,8 @@ pub enum View {
     Users,
     /// `--nested`.
     Nested,
-    /// `--between OTHER`.
-    Between(String),
+    /// `--between OTHER ID`: both.
+    Between([String; 2]),
     /// `--host`.
     Host,
 }
@@ -67,15 +67,19 @@ pub(super) fn read(flags: &Typed, split: &Split) -> Result<TreeArgs> {
         ("host", View::Host),
     ];
     let mut chosen: Vec<View> = views.into_iter().filter(|(name, _)| flags.on(name)).map(|(_, view)| view).collect();
-    chosen.extend(flags.string("between")?.map(View::Between));
-    if chosen.len() > 1 {
+    let other = flags.string("between")?;
+    if chosen.len() + usize::from(other.is_some()) > 1 {
         return Err(
             Error::new("only one view can be shown").hint("rrun tree --json has the picture, mounts, net and users together")
         );
     }
     let id = split.operands.first().map(|operand| id(operand)).transpose()?;
-    if flags.given("between") && id.is_none() {
-        return Err(Error::new("--between compares two containers").hint("name both: rrun tree --between web db"));
-    }
-    Ok(TreeArgs { id, view: chosen.pop().unwrap_or(View::Tree), json: flags.json() })
+    let view = match (other, &id) {
+        (Some(other), Some(id)) => View::Between([other, id.clone()]),
+        (Some(_), None) => {
+            return Err(Error::new("--between compares two containers").hint("name both: rrun tree --between web db"));
+        }
+        (None, _) => chosen.pop().unwrap_or(View::Tree),
+    };
+    Ok(TreeArgs { id, view, json: flags.json() })
 }

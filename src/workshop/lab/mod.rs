@@ -55,13 +55,12 @@ pub fn run(args: &LabArgs, looks: &Looks) -> Result<(i32, String)> {
             match show(lab, wanted, looks)? {
                 Seen::Both(sides, change) => {
                     let status = if report::holds(lab, &sides) { 0 } else { 1 };
-                    let change = change.as_ref();
                     Ok((
                         status,
                         if args.json {
-                            as_text(report::json(lab, &sides, change.unwrap_or(&json!([]))))
+                            as_text(report::json(lab, &sides, &change))
                         } else {
-                            report::text(lab, &sides, change.filter(|_| wanted.sides == LabSides::Diff), style)
+                            report::text(lab, &sides, (wanted.sides == LabSides::Diff).then_some(&change), style)
                         },
                     ))
                 }
@@ -85,7 +84,7 @@ fn unknown(name: &str) -> Error {
 /// How a lab ended.
 enum Seen {
     /// What was seen, and the change between the sides.
-    Both(Sides, Option<serde_json::Value>),
+    Both(Sides, serde_json::Value),
     /// Why this host cannot show it.
     Not(String),
     /// By this signal, when all was cleaned up.
@@ -128,5 +127,5 @@ fn show(lab: &Lab, wanted: &LabRun, looks: &Looks) -> Result<Seen> {
             }
         }
     }
-    Ok(Seen::Both(sides, Some(config::switch(lab, &names)?)))
+    Ok(Seen::Both(sides, config::switch(lab, &names)?))
 }

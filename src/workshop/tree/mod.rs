@@ -95,8 +95,8 @@ pub fn run(root: &Path, args: &TreeArgs, style: &Style) -> Result<String> {
     if args.view == View::Host {
         return Ok(host::show(&container::all(root)?, args.json, style));
     }
-    if let (View::Between(other), Some(id)) = (&args.view, &args.id) {
-        let pair = [container::find(root, other)?, container::find(root, id)?];
+    if let View::Between([one, other]) = &args.view {
+        let pair = [container::find(root, one)?, container::find(root, other)?];
         return between::show(&pair, args.json, style);
     }
     let scene = Scene::of(root, args.id.as_deref())?;

@@ -148,7 +148,7 @@ chmod 644 "$DIR/share/data"
 container first > "$DIR/one"
 container second > "$DIR/two"
 cat "$DIR/one" "$DIR/two"
-# A few KiB may be something else that had left the memory meanwhile: of the program, not of the file.
+# A few KiB may have left the memory meanwhile, of the file or of the program that reads it.
 first=$(sed 's/.*=\([0-9]*\) .*/\1/' "$DIR/one") second=$(sed 's/.*=\([0-9]*\) .*/\1/' "$DIR/two")
 if [ "$first" -ge 32768 ] && [ "$second" -lt 1024 ]; then echo "cache=shared"; else echo "cache=unclear"; fi
 "#,
